@@ -1,0 +1,6 @@
+//! Keeps custom DNS in step with the private endpoints of Azure IoT Central.
+//!
+//! The crate exists for its binary, `privatelink-dns`; the library makes every stage of it usable
+//! from tests and benchmarks. ARCHITECTURE.md draws the rooms and the flow between them.
+
+pub mod zones;

@@ -1,0 +1,57 @@
+//! What the configuration decides about zones: which forms are published, and when a removal is
+//! believed.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::DnsName;
+
+/// Which zones are made of the names, and what stands at their apex.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Publication {
+    /// Publish the required `privatelink.*` zones.
+    pub privatelink_zones: bool,
+    /// Publish one zone per public name, with the A records at its apex.
+    pub per_name_zones: bool,
+    /// Let forms that override public names cover the application's own name too.
+    pub application_name: bool,
+    /// TTL of address, NS and SOA records, in seconds.
+    pub ttl: u32,
+    /// SOA MINIMUM, the TTL of negative answers, in seconds (RFC 2308).
+    pub negative_ttl: u32,
+    /// Names of the NS records; the first is the SOA's MNAME. Never empty.
+    pub name_servers: Vec<DnsName>,
+    /// The SOA's RNAME.
+    pub hostmaster: DnsName,
+}
+
+/// When the guard believes a removal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GuardPolicy {
+    /// Complete polls in a row that have to show it; at least 1.
+    pub removal_polls: u32,
+    /// How long they have to show it at least.
+    pub removal_period: Duration,
+    /// A loss of more names than this …
+    pub bulk_names: usize,
+    /// … and of more than this share of the application's names, in percent, is a bulk removal.
+    pub bulk_percent: u8,
+    /// Complete polls in a row for a bulk removal, and for a removal of all names.
+    pub bulk_polls: u32,
+    /// How long they have to show it at least.
+    pub bulk_period: Duration,
+}
+
+impl Default for GuardPolicy {
+    fn default() -> Self {
+        Self {
+            removal_polls: 3,
+            removal_period: Duration::from_secs(60),
+            bulk_names: 3,
+            bulk_percent: 50,
+            bulk_polls: 10,
+            bulk_period: Duration::from_secs(600),
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! What the rules promise, shown with plain values.
+
+mod build;
+mod generation;
+mod guard;
+mod guard_empty;
+mod guard_operator;
+mod guard_zones;
+mod histories;
+mod names;
+mod payloads;
+mod serials;
+mod states;
+mod story;
+mod zone_groups;
