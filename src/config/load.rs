@@ -1,0 +1,132 @@
+//! Reads the file from disk, with the process's environment, and looks at the files that it names.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::error::{ConfigErrors, Place};
+use super::file::{Checked, check};
+use super::overlay;
+use super::reader::{NamedFile, Report, Wrong};
+use super::types::Config;
+
+/// No configuration comes near; keeps a wrong path, such as that of a disk, out of memory.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// A configuration and where it came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// The file that it was read from.
+    pub path: PathBuf,
+    /// The environment variables that replaced or added values, in order of their names.
+    pub variables: Vec<String>,
+}
+
+impl Config {
+    /// Reads the file, lays the process's `PRIVATELINK_DNS__…` variables over it, and checks that the
+    /// files named in it can be read and that those with secrets are not open to everybody.
+    ///
+    /// # Errors
+    /// Everything that is wrong, in one go; but the named files are only looked at when the text is
+    /// right.
+    pub fn load(path: &Path) -> Result<Loaded, ConfigErrors> {
+        let name = path.display().to_string();
+        let mut report = Report::new(&name, None);
+        let environment = environment(&mut report);
+        let text = match read(path) {
+            Ok(text) => text,
+            Err(wrong) => {
+                report.push(&Place::File, "", wrong);
+                return Err(report.into_errors());
+            }
+        };
+        if !report.is_clean() {
+            return Err(report.into_errors());
+        }
+        let Checked { config, files, variables, mut report } = check(&name, &text, environment)?;
+        for file in &files {
+            if let Err(wrong) = inspect(file) {
+                report.push(&file.place, &file.key, wrong);
+            }
+        }
+        if report.is_clean() {
+            Ok(Loaded { config, path: path.to_owned(), variables })
+        } else {
+            Err(report.into_errors())
+        }
+    }
+}
+
+/// The process's environment. Variables that are no Unicode are left out, unless they are ours.
+fn environment(report: &mut Report) -> Vec<(String, String)> {
+    let mut environment = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        let Ok(name) = name.into_string() else { continue };
+        match value.into_string() {
+            Ok(value) => environment.push((name, value)),
+            Err(_) if overlay::concerns(&name) => {
+                let wrong = Wrong::new("its value is no valid UTF-8", "set it to plain text");
+                report.push(&Place::Variable(name), "", wrong);
+            }
+            Err(_) => {}
+        }
+    }
+    environment
+}
+
+fn read(path: &Path) -> Result<String, Wrong> {
+    let unreadable = |error: io::Error| {
+        let remedy = match error.kind() {
+            io::ErrorKind::NotFound => "write the configuration there, or give the path of another file",
+            io::ErrorKind::PermissionDenied => "let the user that runs the daemon read it",
+            _ => "give the path of a readable file",
+        };
+        Wrong::new(format!("cannot read the configuration: {error}"), remedy)
+    };
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        let problem = "is larger than 1 MiB, which no configuration is";
+        return Err(Wrong::new(problem, "give the path of the configuration"));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let start = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        let line = start.iter().filter(|b| **b == b'\n').count() + 1;
+        Wrong::new(format!("is no valid UTF-8 in line {line}"), "save it as UTF-8")
+    })
+}
+
+/// Whether a file that the configuration names is there, readable and, if secret, closed to others.
+fn inspect(named: &NamedFile) -> Result<(), Wrong> {
+    let path = named.path.display();
+    let unreadable = |error: io::Error| {
+        let remedy = match error.kind() {
+            io::ErrorKind::NotFound => "create the file or correct the path",
+            io::ErrorKind::PermissionDenied => "let the user that runs the daemon read it",
+            _ => "name a readable file",
+        };
+        Wrong::new(format!("cannot read {path}: {error}"), remedy)
+    };
+    let metadata = fs::metadata(&named.path).map_err(unreadable)?;
+    // Before opening, which would wait at a named pipe.
+    if !metadata.is_file() {
+        return Err(Wrong::new(format!("{path} is no regular file"), "name a file"));
+    }
+    File::open(&named.path).map_err(unreadable)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = metadata.permissions().mode() & 0o7777;
+        if named.secret && mode & 0o007 != 0 {
+            return Err(Wrong::new(
+                format!("{path} is open to every user (mode {mode:04o}), and it holds a secret"),
+                format!(
+                    "run chmod 0640 {path} (Kubernetes: defaultMode: 0440), or use LoadCredential= of systemd"
+                ),
+            ));
+        }
+    }
+    Ok(())
+}

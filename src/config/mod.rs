@@ -1,0 +1,44 @@
+//! The configuration: a versioned TOML file with an overlay from the environment, checked as a
+//! whole before anything uses it.
+//!
+//! Whoever runs the daemon sees every mistake at once, with its line and with what to write; the
+//! rest of the daemon sees only [`Config`], which needs no further checks.
+//!
+//! The flow: text → tree with places ← overlay; unknown keys are looked for in the whole tree, then
+//! one file per section reads its values and reports what it cannot take.
+
+mod azure;
+mod credential;
+mod daemon;
+mod dns;
+mod duration;
+mod error;
+mod file;
+mod load;
+mod overlay;
+mod prefix;
+mod reader;
+mod schema;
+mod scope;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod types;
+mod zones;
+
+pub use error::{ConfigError, ConfigErrors, Place};
+pub use file::parse;
+pub use load::Loaded;
+pub use prefix::PrefixError;
+pub use types::{Azure, Cloud, Config, Credential, Discovery, Dns, Log, Prefix, RateLimit, UserAssigned};
+
+use crate::zones::ResourceId;
+
+impl Config {
+    /// Whether the application is named, or lies in the scope of a discovery; tags are not looked
+    /// at.
+    #[must_use]
+    pub fn covers(&self, application: &ResourceId) -> bool {
+        self.applications.contains(application) || self.discoveries.iter().any(|d| d.covers(application))
+    }
+}

@@ -1,0 +1,227 @@
+//! The validated configuration as the rest of the daemon sees it.
+//!
+//! Apart from the file format on purpose: the format is versioned and may change, these types
+//! follow the code. Every value here has been checked; nobody validates it again.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::zones::{GuardPolicy, Publication, ResourceId};
+
+/// Everything that the daemon is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// How Azure is reached.
+    pub azure: Azure,
+    /// The applications named one by one; each id once.
+    pub applications: Vec<ResourceId>,
+    /// Where applications are looked for.
+    pub discoveries: Vec<Discovery>,
+    /// When removals are believed.
+    pub guard: GuardPolicy,
+    /// Which zones are made of the names.
+    pub publication: Publication,
+    /// How DNS is answered.
+    pub dns: Dns,
+    /// The listener for metrics, health and the API.
+    pub admin_listen: SocketAddr,
+    /// Where accepted generations are kept.
+    pub state_directory: PathBuf,
+    /// How the daemon logs.
+    pub log: Log,
+}
+
+/// How Azure is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Azure {
+    /// The cloud's endpoints.
+    pub cloud: Cloud,
+    /// Who asks.
+    pub credential: Credential,
+    /// PEM file with certificates of authorities trusted beside the system's own.
+    pub ca_file: Option<PathBuf>,
+    /// Time between two polls of an application, before jitter; 1 s to 1 h.
+    pub poll_interval: Duration,
+    /// Limit of one request, from connecting to the last byte of the body; 1 s to 5 min.
+    pub request_timeout: Duration,
+}
+
+/// The endpoints of an Azure cloud; base URLs without a trailing slash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cloud {
+    /// Azure Resource Manager. `https`, or `http` to a loopback address only.
+    pub resource_manager: String,
+    /// Microsoft Entra; always `https`.
+    pub authority: String,
+    /// The audience of tokens, without `/.default`.
+    pub audience: String,
+}
+
+impl Cloud {
+    /// Azure public cloud.
+    #[must_use]
+    pub fn public() -> Self {
+        Self::of("https://management.azure.com", "https://login.microsoftonline.com")
+    }
+
+    /// Azure Government.
+    #[must_use]
+    pub fn us_government() -> Self {
+        Self::of("https://management.usgovcloudapi.net", "https://login.microsoftonline.us")
+    }
+
+    /// Azure operated by 21Vianet.
+    #[must_use]
+    pub fn china() -> Self {
+        Self::of("https://management.chinacloudapi.cn", "https://login.chinacloudapi.cn")
+    }
+
+    fn of(resource_manager: &str, authority: &str) -> Self {
+        Self {
+            resource_manager: resource_manager.to_owned(),
+            authority: authority.to_owned(),
+            audience: resource_manager.to_owned(),
+        }
+    }
+}
+
+/// Who asks Azure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// Managed identity of the virtual machine (IMDS) or of App Service.
+    ManagedIdentity {
+        /// The user-assigned identity; the system-assigned one when absent.
+        identity: Option<UserAssigned>,
+    },
+    /// Managed identity of an Azure Arc server; always the system-assigned one.
+    Arc,
+    /// Workload identity federation; what is absent comes from the `AZURE_…` environment variables.
+    WorkloadIdentity {
+        /// Tenant id.
+        tenant_id: Option<String>,
+        /// Client id.
+        client_id: Option<String>,
+        /// File with the federated token.
+        token_file: Option<PathBuf>,
+    },
+    /// A service principal with a secret, read anew from the file for every token.
+    ClientSecret {
+        /// Tenant id.
+        tenant_id: String,
+        /// Client id.
+        client_id: String,
+        /// File with nothing but the secret.
+        secret_file: PathBuf,
+    },
+    /// A service principal with a certificate.
+    ClientCertificate {
+        /// Tenant id.
+        tenant_id: String,
+        /// Client id.
+        client_id: String,
+        /// PEM file with the certificate (and its chain).
+        certificate_file: PathBuf,
+        /// PEM file with the RSA private key (PKCS #8); may be the same file.
+        key_file: PathBuf,
+    },
+    /// The account that `az login` left; for trying things out.
+    AzureCli,
+}
+
+/// Names a user-assigned managed identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UserAssigned {
+    /// By client id.
+    ClientId(String),
+    /// By object id.
+    ObjectId(String),
+    /// By resource id.
+    ResourceId(String),
+}
+
+/// A scope whose IoT Central applications are all taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Discovery {
+    /// The subscription's id.
+    pub subscription: String,
+    /// Only this resource group.
+    pub resource_group: Option<String>,
+    /// Only applications with this tag: name, and value when given. Names are compared without
+    /// case, values with.
+    pub tag: Option<(String, Option<String>)>,
+}
+
+impl Discovery {
+    /// Whether an application's tags are those that the discovery asks for.
+    #[must_use]
+    pub fn matches(&self, tags: &BTreeMap<String, String>) -> bool {
+        self.tag.as_ref().is_none_or(|(name, value)| {
+            tags.iter()
+                .any(|(n, v)| n.eq_ignore_ascii_case(name) && value.as_ref().is_none_or(|value| value == v))
+        })
+    }
+
+    /// Whether the application lies in the scope; its tags are not looked at.
+    #[must_use]
+    pub fn covers(&self, application: &ResourceId) -> bool {
+        application.subscription().eq_ignore_ascii_case(&self.subscription)
+            && self.resource_group.as_ref().is_none_or(|group| {
+                application.resource_group().is_some_and(|g| g.eq_ignore_ascii_case(group))
+            })
+    }
+}
+
+/// How DNS is answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dns {
+    /// UDP and TCP listen on each of them; no wildcard beside a single address of the same port.
+    pub listen: Vec<SocketAddr>,
+    /// Who may ask; anybody else is refused.
+    pub allow_query: Vec<Prefix>,
+    /// UDP sockets, each with a thread, per address; 0 means one per core.
+    pub udp_threads: usize,
+    /// TCP connections at a time.
+    pub tcp_connections: usize,
+    /// TCP connections at a time of one client address.
+    pub tcp_connections_per_client: usize,
+    /// How long a TCP connection may be silent, or take to accept an answer.
+    pub tcp_idle_timeout: Duration,
+    /// Limits on UDP responses per client network.
+    pub rate_limit: RateLimit,
+    /// Answers are marked stale when an application had no complete poll for this long.
+    pub stale_after: Duration,
+}
+
+/// Response rate limiting of UDP, per client network; loopback is never limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Responses per second and network; 0 turns the limit off.
+    pub responses_per_second: u32,
+    /// Every how many-th response over the limit goes out, truncated, so that real clients come
+    /// back over TCP; 1 means each, 0 none.
+    pub slip: u32,
+    /// Length of the prefix that makes an IPv4 network; 1 to 32.
+    pub ipv4_prefix: u8,
+    /// Length of the prefix that makes an IPv6 network; 1 to 128.
+    pub ipv6_prefix: u8,
+}
+
+/// An IP prefix; the bits behind it are zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prefix {
+    /// The network's address.
+    pub network: std::net::IpAddr,
+    /// The prefix length in bits.
+    pub length: u8,
+}
+
+/// How the daemon logs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// Text or JSON lines.
+    pub json: bool,
+    /// A level, or directives of `tracing`'s filter such as `info,privatelink_dns::azure=debug`.
+    pub filter: String,
+}
