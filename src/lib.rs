@@ -3,5 +3,6 @@
 //! The crate exists for its binary, `privatelink-dns`; the library makes every stage of it usable
 //! from tests and benchmarks. ARCHITECTURE.md draws the rooms and the flow between them.
 
+pub mod azure;
 pub mod config;
 pub mod zones;
