@@ -5,4 +5,5 @@
 
 pub mod azure;
 pub mod config;
+pub mod store;
 pub mod zones;

@@ -1,0 +1,174 @@
+//! The state directory: the last accepted generation, where a power cut cannot hurt it.
+//!
+//! The daemon has to answer after a restart with Azure unreachable (promise 5), so everything that
+//! answers need is written before it is served: beside the old file, synced, renamed, directory
+//! synced. A file that cannot be read is moved aside and reported; it never keeps the daemon from
+//! starting, and nothing is ever deleted.
+
+mod format;
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+pub use format::{Saved, SavedError};
+
+/// The state file's name.
+const STATE: &str = "state.json";
+
+/// What is written before it takes the state file's place.
+const TEMPORARY: &str = "state.json.new";
+
+/// Held by the daemon that owns the directory.
+const LOCK: &str = "lock";
+
+/// The state directory, owned by this process.
+#[derive(Debug)]
+pub struct Store {
+    directory: PathBuf,
+    /// Locked as long as it is open.
+    _lock: File,
+}
+
+/// What a state directory held when it was opened.
+#[derive(Debug)]
+pub enum Opened {
+    /// Nothing yet.
+    Empty,
+    /// State.
+    Saved(Box<Saved>),
+    /// State that could not be read.
+    MovedAside {
+        /// Where it is now.
+        path: PathBuf,
+        /// Why it could not be read.
+        reason: SavedError,
+    },
+}
+
+/// The state directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A file operation failed.
+    #[error("{action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another process has the directory.
+    #[error(
+        "another privatelink-dns uses the state directory {}; stop it, or set another [state] directory",
+        .0.display()
+    )]
+    InUse(PathBuf),
+    /// The state cannot be read.
+    #[error("{}: {reason}", path.display())]
+    Unreadable {
+        /// The state file.
+        path: PathBuf,
+        /// Why.
+        reason: SavedError,
+    },
+}
+
+impl Store {
+    /// Opens the directory, makes it when it is missing, locks it, and loads what it holds.
+    ///
+    /// # Errors
+    /// When the directory cannot be made, locked or read at all.
+    pub fn open(directory: &Path, now: Timestamp) -> Result<(Self, Opened), StoreError> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
+            .map_err(failed("cannot make the state directory", directory))?;
+        let path = directory.join(LOCK);
+        let lock = options().truncate(false).open(&path).map_err(failed("cannot open", &path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(StoreError::InUse(directory.to_owned())),
+            Err(TryLockError::Error(source)) => return Err(failed("cannot lock", &path)(source)),
+        }
+        let store = Self { directory: directory.to_owned(), _lock: lock };
+        let opened = match Self::read(directory) {
+            Ok(None) => Opened::Empty,
+            Ok(Some(saved)) => Opened::Saved(Box::new(saved)),
+            Err(StoreError::Unreadable { reason, .. }) => {
+                Opened::MovedAside { path: store.move_aside(now)?, reason }
+            }
+            Err(error) => return Err(error),
+        };
+        Ok((store, opened))
+    }
+
+    /// Reads a directory's state without owning it; nothing when there is none.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read or understood.
+    pub fn read(directory: &Path) -> Result<Option<Saved>, StoreError> {
+        let path = directory.join(STATE);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(failed("cannot read", &path)(source)),
+        };
+        match Saved::from_bytes(&bytes) {
+            Ok(saved) => Ok(Some(saved)),
+            Err(reason) => Err(StoreError::Unreadable { path, reason }),
+        }
+    }
+
+    /// Replaces the state; afterwards it is on the disk.
+    ///
+    /// # Errors
+    /// When it could not be written; the old state is untouched then.
+    pub fn save(&self, saved: &Saved) -> Result<(), StoreError> {
+        let path = self.directory.join(TEMPORARY);
+        let file = options().truncate(true).open(&path).map_err(failed("cannot create", &path))?;
+        let mut writer = BufWriter::with_capacity(1 << 16, file);
+        saved
+            .write(&mut writer)
+            .and_then(|()| writer.flush())
+            .and_then(|()| writer.get_ref().sync_all())
+            .map_err(failed("cannot write", &path))?;
+        let state = self.directory.join(STATE);
+        fs::rename(&path, &state).map_err(failed("cannot replace", &state))?;
+        File::open(&self.directory)
+            .and_then(|directory| directory.sync_all())
+            .map_err(failed("cannot sync", &self.directory))
+    }
+
+    /// Moves the state file to a name that nothing has yet.
+    fn move_aside(&self, now: Timestamp) -> Result<PathBuf, StoreError> {
+        let state = self.directory.join(STATE);
+        let mut aside = self.directory.join(format!("{STATE}.unreadable-{}", now.as_second()));
+        let mut attempt = 1;
+        while aside.exists() {
+            aside = self.directory.join(format!("{STATE}.unreadable-{}-{attempt}", now.as_second()));
+            attempt += 1;
+        }
+        fs::rename(&state, &aside).map_err(failed("cannot move aside", &state))?;
+        Ok(aside)
+    }
+}
+
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).mode(0o600);
+    options
+}
+
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    let path = path.to_owned();
+    move |source| StoreError::Io { action, path, source }
+}
+
+#[cfg(test)]
+mod tests;

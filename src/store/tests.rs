@@ -1,0 +1,128 @@
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+
+use super::*;
+use crate::zones::{EndpointShare, Placement, Publication, Share, Source, generation};
+
+fn publication() -> Publication {
+    Publication {
+        privatelink_zones: true,
+        per_name_zones: true,
+        application_name: false,
+        ttl: 10,
+        negative_ttl: 10,
+        name_servers: vec!["ns.invalid".parse().expect("a name")],
+        hostmaster: "hostmaster.invalid".parse().expect("a name"),
+    }
+}
+
+fn saved(names: u8) -> Saved {
+    let application: crate::zones::ResourceId =
+        "/subscriptions/s/resourceGroups/r/providers/Microsoft.IoTCentral/iotApps/a".parse().expect("an id");
+    let zone = "privatelink.azure-devices.net".parse().expect("a name");
+    let now = Timestamp::from_second(1_700_000_000).expect("a time");
+    let placement = |i: u8| Placement {
+        zone: "privatelink.azure-devices.net".parse().expect("a name"),
+        member: Some(format!("hub{i}")),
+        interface: None,
+        source: Source::Interface,
+        own_name: false,
+        addresses: BTreeSet::from([[10, 0, 0, i].into()]),
+        since: now,
+    };
+    let names = (1..=names)
+        .map(|i| (format!("hub{i}.azure-devices.net").parse().expect("a name"), placement(i)))
+        .collect();
+    let endpoint = "/subscriptions/s/resourceGroups/r/providers/Microsoft.Network/privateEndpoints/e";
+    let share = Share {
+        application: application.clone(),
+        zones: BTreeSet::from([zone]),
+        endpoints: BTreeMap::from([(
+            endpoint.parse().expect("an id"),
+            EndpointShare { subnet: None, names },
+        )]),
+    };
+    let shares = BTreeMap::from([(application, Arc::new(share))]);
+    let (generation, difference) =
+        generation::succeed(None, shares, &publication(), "test", now).expect("a first generation");
+    Saved { generation: Arc::new(generation), history: VecDeque::from([difference]), rejections: Vec::new() }
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_second(1_700_000_100).expect("a time")
+}
+
+#[test]
+fn what_was_saved_is_loaded() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("state");
+    {
+        let (store, opened) = Store::open(&path, now()).expect("opens");
+        assert!(matches!(opened, Opened::Empty));
+        store.save(&saved(1)).expect("saves");
+        store.save(&saved(3)).expect("saves again");
+    }
+    let (_store, opened) = Store::open(&path, now()).expect("opens again");
+    let Opened::Saved(loaded) = opened else { panic!("{opened:?}") };
+    assert_eq!(*loaded, saved(3));
+    let mode = |p: &Path| fs::metadata(p).expect("metadata").permissions().mode() & 0o777;
+    assert_eq!(mode(&path), 0o700);
+    assert_eq!(mode(&path.join(STATE)), 0o600);
+}
+
+#[test]
+fn one_daemon_a_directory() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (store, _) = Store::open(directory.path(), now()).expect("opens");
+    assert!(matches!(Store::open(directory.path(), now()), Err(StoreError::InUse(_))));
+    drop(store);
+    Store::open(directory.path(), now()).expect("opens after the first has gone");
+}
+
+#[test]
+fn unreadable_state_is_moved_aside_and_kept() {
+    for content in
+        [&b"{\"version\":1"[..], b"", b"{\"version\":2}", b"\xff\xfe", b"{\"version\":1,\"history\":[]}"]
+    {
+        let directory = tempfile::tempdir().expect("a directory");
+        for round in 0..2 {
+            fs::write(directory.path().join(STATE), content).expect("writes");
+            let (store, opened) = Store::open(directory.path(), now()).expect("opens all the same");
+            let Opened::MovedAside { path, reason } = opened else { panic!("{opened:?}") };
+            assert_eq!(fs::read(&path).expect("is there"), content, "round {round}: {reason}");
+            store.save(&saved(1)).expect("goes on");
+        }
+        let kept = fs::read_dir(directory.path())
+            .expect("a directory")
+            .filter(|entry| {
+                let name = entry.as_ref().expect("an entry").file_name();
+                name.to_string_lossy().contains("unreadable")
+            })
+            .count();
+        assert_eq!(kept, 2);
+    }
+}
+
+#[test]
+fn a_torn_write_leaves_the_old_state() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (store, _) = Store::open(directory.path(), now()).expect("opens");
+    store.save(&saved(2)).expect("saves");
+    fs::write(directory.path().join(TEMPORARY), b"{\"vers").expect("writes");
+    drop(store);
+    let (store, opened) = Store::open(directory.path(), now()).expect("opens");
+    assert!(matches!(opened, Opened::Saved(loaded) if *loaded == saved(2)));
+    store.save(&saved(3)).expect("writes over the rest");
+}
+
+#[test]
+fn a_failed_save_says_where_and_keeps_the_old_state() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (store, _) = Store::open(directory.path(), now()).expect("opens");
+    store.save(&saved(2)).expect("saves");
+    fs::create_dir(directory.path().join(TEMPORARY)).expect("in the way");
+    let error = store.save(&saved(3)).expect_err("cannot write over a directory").to_string();
+    assert!(error.contains(TEMPORARY), "{error}");
+    assert_eq!(Store::read(directory.path()).expect("reads"), Some(saved(2)));
+}
