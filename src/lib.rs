@@ -5,5 +5,6 @@
 
 pub mod azure;
 pub mod config;
+pub mod serve;
 pub mod store;
 pub mod zones;

@@ -1,0 +1,287 @@
+//! Sockets: bound here or passed by systemd, and the threads and tasks on them.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use std::os::fd::AsFd;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::counters::Counters;
+use super::tcp::Connections;
+use super::{Shared, mmsg, tcp, udp};
+
+/// Datagrams that wait while a thread is busy.
+const RECEIVE_BUFFER: usize = 4 << 20;
+
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 1024;
+
+/// A listener cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {protocol} {address}: {source}{}", hint(.source))]
+pub struct ListenError {
+    address: SocketAddr,
+    protocol: &'static str,
+    source: io::Error,
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; another server has the port: stop it, or set another address in [dns] listen"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "; ports below 1024 need CAP_NET_BIND_SERVICE, which the systemd unit grants"
+        }
+        io::ErrorKind::AddrNotAvailable => "; no interface of this machine has the address",
+        _ => "",
+    }
+}
+
+/// Sockets that were bound elsewhere, by systemd.
+#[derive(Default)]
+pub struct Passed {
+    /// UDP sockets.
+    pub udp: Vec<UdpSocket>,
+    /// TCP listeners.
+    pub tcp: Vec<TcpListener>,
+}
+
+/// Everything that listens; stops when dropped.
+pub struct Listeners {
+    shared: Shared,
+    counters: Arc<Counters>,
+    connections: Arc<Connections>,
+    deaths: mpsc::UnboundedSender<String>,
+    open: BTreeMap<SocketAddr, Listener>,
+    passed: Vec<Listener>,
+}
+
+/// The sockets of one address.
+struct Listener {
+    address: SocketAddr,
+    stop_udp: Arc<AtomicBool>,
+    stop_tcp: CancellationToken,
+    threads: Vec<thread::JoinHandle<()>>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Listeners {
+    /// No listener yet. The other end of `deaths` learns of threads and tasks that end unasked.
+    #[must_use]
+    pub fn new(shared: Shared, counters: Arc<Counters>, deaths: mpsc::UnboundedSender<String>) -> Self {
+        Self {
+            shared,
+            counters,
+            connections: Arc::default(),
+            deaths,
+            open: BTreeMap::new(),
+            passed: Vec::new(),
+        }
+    }
+
+    /// Serves on sockets that systemd passed. Needs a tokio runtime around it.
+    ///
+    /// # Errors
+    /// When a socket cannot be used.
+    pub fn take(&mut self, passed: Passed) -> Result<(), ListenError> {
+        for socket in passed.udp {
+            let address = local(socket.local_addr(), "UDP")?;
+            let mut listener = Listener::new(address);
+            self.add_udp(&mut listener, socket)?;
+            self.passed.push(listener);
+        }
+        for socket in passed.tcp {
+            let address = local(socket.local_addr(), "TCP")?;
+            let mut listener = Listener::new(address);
+            self.add_tcp(&mut listener, socket)?;
+            self.passed.push(listener);
+        }
+        Ok(())
+    }
+
+    /// Opens what is not open yet and closes what is not wanted any more. When one address cannot
+    /// be opened, nothing changes. Needs a tokio runtime around it.
+    ///
+    /// # Errors
+    /// When an address cannot be opened.
+    pub fn listen(&mut self, addresses: &[SocketAddr], udp_threads: usize) -> Result<(), ListenError> {
+        let mut opened = Vec::new();
+        for address in addresses.iter().filter(|a| !self.open.contains_key(a)) {
+            opened.push((*address, self.open(*address, udp_threads)?));
+        }
+        self.open.retain(|address, _| addresses.contains(address));
+        self.open.extend(opened);
+        Ok(())
+    }
+
+    /// The addresses that are served, with the port that the system chose for port 0.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.open.values().chain(&self.passed).map(|l| l.address).collect()
+    }
+
+    /// Ends everything and waits for it; not for what a reload has closed just before.
+    pub async fn stop(self) {
+        let listeners: Vec<_> = self.open.into_values().chain(self.passed).collect();
+        listeners.iter().for_each(Listener::signal);
+        for mut listener in listeners {
+            for task in std::mem::take(&mut listener.tasks) {
+                // A panic has been reported through `deaths`.
+                let _ = task.await;
+            }
+            let threads = std::mem::take(&mut listener.threads);
+            let joined =
+                tokio::task::spawn_blocking(move || threads.into_iter().for_each(|t| drop(t.join())));
+            let _ = joined.await;
+        }
+    }
+
+    fn open(&self, address: SocketAddr, udp_threads: usize) -> Result<Listener, ListenError> {
+        let threads = match udp_threads {
+            0 => thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            n => n,
+        };
+        // TCP first and without SO_REUSEPORT: a second daemon on the same port fails here.
+        let tcp = bind_tcp(address).map_err(|source| ListenError { address, protocol: "TCP", source })?;
+        let address = local(tcp.local_addr(), "TCP")?;
+        let mut listener = Listener::new(address);
+        for _ in 0..threads {
+            let socket = bind_udp(address, threads > 1).map_err(|source| ListenError {
+                address,
+                protocol: "UDP",
+                source,
+            })?;
+            self.add_udp(&mut listener, socket)?;
+        }
+        self.add_tcp(&mut listener, tcp)?;
+        Ok(listener)
+    }
+
+    fn add_udp(&self, listener: &mut Listener, socket: UdpSocket) -> Result<(), ListenError> {
+        let address = listener.address;
+        let error = |source| ListenError { address, protocol: "UDP", source };
+        socket.set_nonblocking(false).map_err(error)?;
+        socket.set_read_timeout(Some(udp::WAIT)).map_err(error)?;
+        socket.set_write_timeout(Some(udp::WAIT)).map_err(error)?;
+        if address.ip().is_unspecified() {
+            mmsg::tell_destination(socket.as_fd(), address.is_ipv6()).map_err(error)?;
+        }
+        let (shared, counters, stop) =
+            (self.shared.clone(), self.counters.clone(), listener.stop_udp.clone());
+        let obituary = Obituary::new(&self.deaths, format!("the UDP thread of {address}"));
+        let thread = thread::Builder::new()
+            .name("dns-udp".to_owned())
+            .spawn(move || {
+                udp::run(&socket, &shared, &counters, &stop);
+                obituary.expected();
+            })
+            .map_err(error)?;
+        listener.threads.push(thread);
+        Ok(())
+    }
+
+    fn add_tcp(&self, listener: &mut Listener, socket: TcpListener) -> Result<(), ListenError> {
+        let address = listener.address;
+        let error = |source| ListenError { address, protocol: "TCP", source };
+        // Without a runtime tokio would panic.
+        let runtime = tokio::runtime::Handle::try_current().map_err(|e| error(io::Error::other(e)))?;
+        socket.set_nonblocking(true).map_err(error)?;
+        let socket = tokio::net::TcpListener::from_std(socket).map_err(error)?;
+        let obituary = Obituary::new(&self.deaths, format!("the TCP listener of {address}"));
+        let accepting = tcp::run(
+            socket,
+            self.shared.clone(),
+            self.counters.clone(),
+            self.connections.clone(),
+            listener.stop_tcp.clone(),
+        );
+        listener.tasks.push(runtime.spawn(async move {
+            accepting.await;
+            obituary.expected();
+        }));
+        Ok(())
+    }
+}
+
+impl Listener {
+    fn new(address: SocketAddr) -> Self {
+        Self {
+            address,
+            stop_udp: Arc::default(),
+            stop_tcp: CancellationToken::new(),
+            threads: Vec::new(),
+            tasks: Vec::new(),
+        }
+    }
+
+    fn signal(&self) {
+        self.stop_udp.store(true, Ordering::Relaxed);
+        self.stop_tcp.cancel();
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.signal();
+    }
+}
+
+/// Tells of a thread or task that ends unasked, which only a panic can cause.
+struct Obituary {
+    deaths: mpsc::UnboundedSender<String>,
+    who: Option<String>,
+}
+
+impl Obituary {
+    fn new(deaths: &mpsc::UnboundedSender<String>, who: String) -> Self {
+        Self { deaths: deaths.clone(), who: Some(who) }
+    }
+
+    fn expected(mut self) {
+        self.who = None;
+    }
+}
+
+impl Drop for Obituary {
+    fn drop(&mut self) {
+        if let Some(who) = self.who.take() {
+            // Nobody listens any more only while the process ends.
+            let _ = self.deaths.send(who);
+        }
+    }
+}
+
+fn local(address: io::Result<SocketAddr>, protocol: &'static str) -> Result<SocketAddr, ListenError> {
+    let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
+    address.map_err(|source| ListenError { address: unknown, protocol, source })
+}
+
+fn bind_udp(address: SocketAddr, share: bool) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_port(share)?;
+    // The system may allow less; that is no reason not to start.
+    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}

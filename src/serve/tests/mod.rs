@@ -1,0 +1,15 @@
+//! Tests of the room: the pure answer by tables and by properties, the sockets by real clients.
+
+mod answering;
+mod build;
+mod errors;
+mod exhaustion;
+mod limits;
+mod model;
+mod robustness;
+mod server;
+mod summary;
+mod tcp;
+mod tools;
+mod udp;
+mod zone_cuts;

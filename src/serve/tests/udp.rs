@@ -1,0 +1,279 @@
+//! UDP, listeners and their reload, with real sockets.
+
+use std::net::{IpAddr, SocketAddr};
+
+use socket2::{Domain, Socket, Type};
+
+use super::super::Passed;
+use super::build::*;
+use super::server::*;
+use super::summary::summary;
+use crate::config::{Dns, RateLimit};
+
+const DEVICE: &str = "iotc-1.privatelink.azure-devices.net";
+const HIT: &str = "NOERROR aa rd | iotc-1.privatelink.azure-devices.net A 10 10.0.0.4 | ";
+
+#[tokio::test]
+async fn answers_on_both_families() {
+    for (listen, from) in [("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "::1")] {
+        let server = Server::start(&dns(&[listen]));
+        let client = client(from).await;
+        let (response, source) = ask(&client, server.address(), &query(DEVICE, A)).await;
+        assert_eq!(summary(&response).to_string(), HIT);
+        assert_eq!(source, server.address());
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_wildcard_answers_from_the_address_that_was_asked() {
+    for (listen, from, asked) in [
+        ("0.0.0.0:0", "127.0.0.1", "127.0.0.2"),
+        ("0.0.0.0:0", "127.0.0.9", "127.250.0.1"),
+        ("[::]:0", "::1", "::1"),
+    ] {
+        let server = Server::start(&Dns { udp_threads: 3, ..dns(&[listen]) });
+        let asked = SocketAddr::new(asked.parse().expect("an address"), server.address().port());
+        // Different clients reach different threads.
+        for _ in 0..8 {
+            let (response, source) = ask(&client(from).await, asked, &query(DEVICE, A)).await;
+            assert_eq!((summary(&response).to_string().as_str(), source), (HIT, asked));
+        }
+        server.stop().await;
+    }
+}
+
+/// An address of this machine that is not loopback, when it has one.
+fn own_address() -> Option<IpAddr> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
+    // Sends nothing; only asks the routing table.
+    socket.connect("198.51.100.1:9").ok()?;
+    Some(socket.local_addr().ok()?.ip()).filter(|ip| !ip.is_loopback() && !ip.is_unspecified())
+}
+
+#[tokio::test]
+async fn over_the_rate_clients_are_sent_to_tcp_or_dropped() {
+    let Some(own) = own_address() else { return };
+    let from = own.to_string();
+    let slow = RateLimit { responses_per_second: 1, slip: 1, ipv4_prefix: 32, ipv6_prefix: 64 };
+    let dns = Dns { rate_limit: slow, ..dns(&["0.0.0.0:0"]) };
+    let server = Server::start(&dns);
+    let address = SocketAddr::new(own, server.address().port());
+    let client = client(&from).await;
+    let mut slips = 0;
+    // A slow test machine may earn a response more; ten in a row cannot all be earned.
+    for _ in 0..10 {
+        let (response, _) = ask(&client, address, &query(DEVICE, A)).await;
+        match summary(&response).to_string().as_str() {
+            HIT => {}
+            "NOERROR tc rd |  | " => slips += 1,
+            other => panic!("{other}"),
+        }
+    }
+    assert!(slips > 0);
+    assert_eq!(server.counters.slipped.get(), slips);
+    let mut stream = connect(&from, address).await;
+    for _ in 0..10 {
+        let response = ask_over(&mut stream, &query(DEVICE, A)).await.expect("a response");
+        assert_eq!(summary(&response).to_string(), HIT, "TCP is not limited");
+    }
+
+    // Loopback is not limited either, whatever the rate.
+    let loopback = super::server::client("127.0.0.1").await;
+    let local = SocketAddr::from(([127, 0, 0, 1], address.port()));
+    for _ in 0..10 {
+        assert_eq!(summary(&ask(&loopback, local, &query(DEVICE, A)).await.0).to_string(), HIT);
+    }
+
+    // Without slip a response over the rate is not sent at all.
+    let silent = Dns { rate_limit: RateLimit { slip: 0, ..slow }, ..dns };
+    server.publish(sample(), &silent);
+    for _ in 0..10 {
+        client.send_to(&query(DEVICE, A), address).await.expect("sent");
+    }
+    // Loopback and these share the only thread, so this answer comes behind them.
+    while server.counters.limited.get() == 0 {
+        ask(&loopback, local, &query(DEVICE, A)).await;
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_batch_of_many_clients() {
+    let server = Server::start(&Dns { udp_threads: 2, ..dns(&["127.0.0.1:0"]) });
+    let mut clients = Vec::new();
+    for _ in 0..150 {
+        clients.push(client("127.0.0.1").await);
+    }
+    for round in 0..3_u16 {
+        for (i, client) in clients.iter().enumerate() {
+            let mut request = query(DEVICE, A);
+            request[..2].copy_from_slice(&(round << 8 | i as u16).to_be_bytes());
+            client.send_to(&request, server.address()).await.expect("sent");
+        }
+        for (i, client) in clients.iter().enumerate() {
+            let mut buffer = [0; 512];
+            let length = within(client.recv(&mut buffer)).await.expect("a response");
+            assert_eq!(buffer[..2], (round << 8 | i as u16).to_be_bytes());
+            assert_eq!(summary(&buffer[..length]).to_string(), HIT);
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn datagrams_that_are_no_queries_change_nothing() {
+    let server = Server::start(&dns(&["127.0.0.1:0"]));
+    let client = client("127.0.0.1").await;
+    let mut response = query(DEVICE, A);
+    response[2] |= 0x80;
+    for datagram in [&[][..], &[0; 11], &response, &[0; 5000]] {
+        client.send_to(datagram, server.address()).await.expect("sent");
+    }
+    let (response, _) = ask(&client, server.address(), &query(DEVICE, A)).await;
+    assert_eq!(summary(&response).to_string(), HIT, "the first answer is to the first query");
+    assert_eq!(server.counters.ignored.get(), 4);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn only_those_on_the_list_may_ask() {
+    let list = vec![prefix("127.0.0.0/31"), prefix("::2/128")];
+    let server = Server::start(&Dns { allow_query: list, ..dns(&["127.0.0.1:0"]) });
+    for (from, expected) in [
+        ("127.0.0.1", "NOERROR aa rd | iotc-1.privatelink.azure-devices.net A 10 10.0.0.4 |  | edns"),
+        ("127.0.0.2", "REFUSED rd |  |  | edns ede 18"),
+    ] {
+        let request = edns(DEVICE, A);
+        let (response, _) = ask(&client(from).await, server.address(), &request).await;
+        assert_eq!(summary(&response).to_string(), expected);
+        let mut stream = connect(from, server.address()).await;
+        let response = ask_over(&mut stream, &request).await.expect("a response");
+        assert_eq!(summary(&response).to_string(), expected, "over TCP");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_new_generation_is_served_at_once() {
+    let dns = dns(&["127.0.0.1:0"]);
+    let server = Server::start(&dns);
+    let client = client("127.0.0.1").await;
+    let mut stream = connect("127.0.0.1", server.address()).await;
+    assert_eq!(summary(&ask(&client, server.address(), &query("n.x.net", A)).await.0).rcode, 5);
+    assert_eq!(summary(&ask_over(&mut stream, &query("n.x.net", A)).await.expect("a response")).rcode, 5);
+    let share = share(1, &[], &[("n.x.net", "privatelink.x.net", vec![[10, 9, 9, 9].into()])]);
+    server.publish(compile(&generation(&publication(), vec![share]), true), &dns);
+    let expected = "NOERROR aa rd | n.x.net A 10 10.9.9.9 | ";
+    let (response, _) = ask(&client, server.address(), &query("n.x.net", A)).await;
+    assert_eq!(summary(&response).to_string(), expected);
+    let response = ask_over(&mut stream, &query("n.x.net", A)).await.expect("a response");
+    assert_eq!(summary(&response).to_string(), expected, "also over the connection of before");
+    server.stop().await;
+}
+
+/// A port that is free on 127.0.0.1 and 127.0.0.2, for UDP and TCP alike.
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
+    listener.local_addr().expect("an address").port()
+}
+
+#[tokio::test]
+async fn a_reload_opens_and_closes_and_leaves_the_rest_alone() {
+    let mut server = Server::idle(&dns(&[]));
+    let [first, second]: [SocketAddr; 2] =
+        [([127, 0, 0, 1], free_port()).into(), ([127, 0, 0, 2], free_port()).into()];
+    let client = client("127.0.0.1").await;
+
+    server.listeners.listen(&[first], 1).expect("listening");
+    let mut kept = connect("127.0.0.1", first).await;
+    assert!(ask_over(&mut kept, &query(DEVICE, A)).await.is_some());
+
+    server.listeners.listen(&[second, first], 1).expect("listening");
+    assert_eq!(server.listeners.addresses(), [first, second]);
+    ask(&client, second, &query(DEVICE, A)).await;
+    assert!(ask_over(&mut kept, &query(DEVICE, A)).await.is_some(), "the first is the same as before");
+
+    // An address that cannot be opened: nothing changes, not even what would have been closed.
+    let impossible = SocketAddr::from(([192, 0, 2, 254], second.port()));
+    let error = server.listeners.listen(&[second, impossible], 1).expect_err("not our address");
+    assert!(error.to_string().ends_with("no interface of this machine has the address"), "{error}");
+    assert_eq!(server.listeners.addresses(), [first, second]);
+    ask(&client, first, &query(DEVICE, A)).await;
+    assert!(ask_over(&mut kept, &query(DEVICE, A)).await.is_some());
+
+    server.listeners.listen(&[second], 1).expect("listening");
+    assert_eq!(server.listeners.addresses(), [second]);
+    assert_eq!(next(&mut kept).await, None, "connections end with their address");
+    ask(&client, second, &query(DEVICE, A)).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_told_with_what_to_do() {
+    let mut server = Server::idle(&dns(&[]));
+    let tcp = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let address = tcp.local_addr().expect("an address");
+    let error = server.listeners.listen(&[address], 2).expect_err("in use").to_string();
+    assert_eq!(
+        error,
+        format!(
+            "cannot listen on TCP {address}: Address already in use (os error 98); another server has \
+             the port: stop it, or set another address in [dns] listen"
+        )
+    );
+    drop(tcp);
+    let udp = std::net::UdpSocket::bind(address).expect("a socket");
+    for threads in [1, 2] {
+        let error = server.listeners.listen(&[address], threads).expect_err("in use").to_string();
+        assert!(
+            error.starts_with(&format!("cannot listen on UDP {address}: Address already in use")),
+            "{error}"
+        );
+    }
+    drop(udp);
+    server.listeners.listen(&[address], 1).expect("free again");
+
+    // A second daemon does not take half of the queries.
+    let mut second = Server::idle(&dns(&[]));
+    assert!(second.listeners.listen(&[address], 2).is_err());
+    second.stop().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn sockets_from_systemd_are_served() {
+    // Both families on one socket, as systemd's BindIPv6Only=default gives.
+    let socket = Socket::new(Domain::IPV6, Type::DGRAM, None).expect("a socket");
+    socket.set_only_v6(false).expect("both families");
+    socket.bind(&SocketAddr::from(([0_u16; 8], 0)).into()).expect("bound");
+    let udp = std::net::UdpSocket::from(socket);
+    udp.set_nonblocking(true).expect("non-blocking, as it may come");
+    let tcp = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let (port, tcp_address) =
+        (udp.local_addr().expect("an address").port(), tcp.local_addr().expect("an address"));
+
+    let list = vec![prefix("127.0.0.0/8"), prefix("::1/128")];
+    let dns = Dns { allow_query: list, ..dns(&[]) };
+    let mut server = Server::idle(&dns);
+    server.listeners.take(Passed { udp: vec![udp], tcp: vec![tcp] }).expect("taken");
+    assert_eq!(server.listeners.addresses().len(), 2);
+    for (from, asked) in [("127.0.0.1", "127.0.0.2"), ("::1", "::1")] {
+        let asked = SocketAddr::new(asked.parse().expect("an address"), port);
+        let (response, source) = ask(&client(from).await, asked, &query(DEVICE, A)).await;
+        assert_eq!((summary(&response).to_string().as_str(), source), (HIT, asked));
+    }
+    let mut stream = connect("127.0.0.1", tcp_address).await;
+    assert!(ask_over(&mut stream, &query(DEVICE, A)).await.is_some());
+    // A reload of the configuration does not touch them.
+    server.listeners.listen(&[], 1).expect("nothing to open");
+    assert!(ask_over(&mut stream, &query(DEVICE, A)).await.is_some());
+    server.stop().await;
+}
+
+#[test]
+fn outside_a_runtime_listening_fails_in_words() {
+    let mut server = Server::idle(&dns(&[]));
+    let error = server.listeners.listen(&[([127, 0, 0, 1], 0).into()], 1).expect_err("no runtime");
+    assert!(error.to_string().starts_with("cannot listen on TCP 127.0.0.1:"), "{error}");
+}
