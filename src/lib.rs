@@ -6,5 +6,6 @@
 pub mod azure;
 pub mod config;
 pub mod serve;
+pub mod simulator;
 pub mod store;
 pub mod zones;
