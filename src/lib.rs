@@ -3,9 +3,12 @@
 //! The crate exists for its binary, `privatelink-dns`; the library makes every stage of it usable
 //! from tests and benchmarks. ARCHITECTURE.md draws the rooms and the flow between them.
 
+pub mod admin;
 pub mod azure;
 pub mod config;
 pub mod serve;
 pub mod simulator;
 pub mod store;
+pub mod sync;
+pub mod wire;
 pub mod zones;

@@ -1,0 +1,189 @@
+//! The routes: health, readiness, metrics, status, and the operator's words.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::metrics::Metrics;
+use super::status::{Status, records};
+use super::token::Token;
+use crate::sync::{Command, Handle, Selection, Stopped};
+use crate::zones::{DnsName, ResourceId, Severity};
+
+/// The engine gives a pulse every second; without one for this long it hangs.
+pub const PULSE: Duration = Duration::from_secs(30);
+
+/// The largest request body: some thousand names.
+const BODY: usize = 1 << 20;
+
+/// What the routes work with.
+pub struct Admin {
+    /// The engine.
+    pub engine: Handle,
+    /// The counters.
+    pub metrics: Metrics,
+    /// What write requests have to carry.
+    pub token: Token,
+}
+
+/// Which holds an operator means; exactly one of the three.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decision {
+    /// All holds.
+    All,
+    /// The holds of an application.
+    Application(ResourceId),
+    /// The holds of these names.
+    Names(BTreeSet<DnsName>),
+}
+
+/// How many things a write request touched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Count {
+    /// Holds that were ended or kept, or applications that are polled now.
+    pub count: usize,
+}
+
+/// The reasons behind `/readyz`.
+#[derive(Debug, Serialize)]
+struct Readiness {
+    ready: bool,
+    reasons: Vec<String>,
+}
+
+impl From<Decision> for Selection {
+    fn from(decision: Decision) -> Self {
+        match decision {
+            Decision::All => Self::All,
+            Decision::Application(id) => Self::Application(id),
+            Decision::Names(names) => Self::Names(names),
+        }
+    }
+}
+
+/// All routes.
+pub fn router(admin: Arc<Admin>) -> Router {
+    let write = Router::new()
+        .route("/api/v1/poll", post(poll))
+        .route("/api/v1/holds/approve", post(approve))
+        .route("/api/v1/holds/reject", post(reject))
+        // Of these routes only: a layer would also guard paths that do not exist.
+        .route_layer(middleware::from_fn_with_state(admin.clone(), authorize));
+    Router::new()
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route("/api/v1/status", get(status))
+        .route("/api/v1/records", get(all_records))
+        .merge(write)
+        .layer(DefaultBodyLimit::max(BODY))
+        .with_state(admin)
+}
+
+/// Whether the engine is alive: its pulse is younger than [`PULSE`].
+#[must_use]
+pub fn is_alive(engine: &Handle, now: Timestamp) -> bool {
+    Duration::try_from(now.duration_since(engine.pulse())).is_ok_and(|age| age < PULSE)
+        // The clock went back.
+        || now < engine.pulse()
+}
+
+async fn livez(State(admin): State<Arc<Admin>>) -> Response {
+    if is_alive(&admin.engine, Timestamp::now()) {
+        "ok\n".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "the engine gives no pulse\n").into_response()
+    }
+}
+
+async fn readyz(State(admin): State<Arc<Admin>>) -> Response {
+    let view = admin.engine.view();
+    let mut reasons = Vec::new();
+    if !view.is_ready() {
+        reasons.push("no generation has been accepted yet: queries are answered SERVFAIL".to_owned());
+    }
+    let errors = view.findings.iter().filter(|f| f.kind.severity() == Severity::Error);
+    reasons.extend(errors.map(|f| format!("{}: {}: {}", f.kind.code(), f.subject, f.message)));
+    let code = if view.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    json(code, &Readiness { ready: view.is_ready(), reasons })
+}
+
+async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
+    match admin.metrics.render(&admin.engine.view()) {
+        Ok(text) => {
+            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+        }
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+async fn status(State(admin): State<Arc<Admin>>) -> Response {
+    json(StatusCode::OK, &Status::of(&admin.engine.view()))
+}
+
+async fn all_records(State(admin): State<Arc<Admin>>) -> Response {
+    json(StatusCode::OK, &records(&admin.engine.view()))
+}
+
+async fn poll(State(admin): State<Arc<Admin>>) -> Response {
+    answer(admin.engine.ask(Command::Poll).await)
+}
+
+async fn approve(State(admin): State<Arc<Admin>>, body: axum::body::Bytes) -> Response {
+    decide(&body, async |selection| admin.engine.ask(|reply| Command::Approve(selection, reply)).await).await
+}
+
+async fn reject(State(admin): State<Arc<Admin>>, body: axum::body::Bytes) -> Response {
+    decide(&body, async |selection| admin.engine.ask(|reply| Command::Reject(selection, reply)).await).await
+}
+
+async fn decide(body: &[u8], act: impl AsyncFnOnce(Selection) -> Result<usize, Stopped>) -> Response {
+    match serde_json::from_slice::<Decision>(body) {
+        Ok(decision) => answer(act(decision.into()).await),
+        Err(error) => problem(
+            StatusCode::BAD_REQUEST,
+            &format!("{error}; write \"all\", {{\"application\":ID}} or {{\"names\":[NAME,…]}}"),
+        ),
+    }
+}
+
+fn answer(result: Result<usize, Stopped>) -> Response {
+    match result {
+        Ok(count) => json(StatusCode::OK, &Count { count }),
+        Err(stopped) => problem(StatusCode::SERVICE_UNAVAILABLE, &stopped.to_string()),
+    }
+}
+
+/// Lets only requests with the token through.
+async fn authorize(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
+    let carried = request.headers().get(header::AUTHORIZATION);
+    if carried.is_some_and(|value| admin.token.matches(value.as_bytes())) {
+        next.run(request).await
+    } else {
+        problem(
+            StatusCode::UNAUTHORIZED,
+            "send the token from admin.token in the state directory as `Authorization: Bearer TOKEN`",
+        )
+    }
+}
+
+fn problem(code: StatusCode, error: &str) -> Response {
+    json(code, &serde_json::json!({ "error": error }))
+}
+
+fn json(code: StatusCode, value: &impl Serialize) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(body) => (code, [(header::CONTENT_TYPE, "application/json")], body).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}

@@ -1,0 +1,13 @@
+//! What people and machines see of the daemon: metrics, health, readiness, status, and the words
+//! that an operator may say.
+
+mod api;
+mod metrics;
+mod server;
+pub mod status;
+mod token;
+
+pub use api::{Admin, Count, Decision, PULSE, is_alive, router};
+pub use metrics::{ArmStatistics, Metrics};
+pub use server::serve;
+pub use token::{TOKEN_FILE, Token};

@@ -1,0 +1,246 @@
+//! The status as JSON: what `privatelink-dns status` and scripts read.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::sync::View;
+use crate::zones::{Absence, DnsName, Finding, FindingKind, Form, Hold, Needs, ResourceId, Severity, Source};
+
+/// The daemon's state at one moment.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    /// The daemon's version.
+    pub version: String,
+    /// When it started.
+    pub started: Timestamp,
+    /// When this status was made.
+    pub at: Timestamp,
+    /// Whether DNS answers can be given.
+    pub ready: bool,
+    /// Whether every application has been observed at least once.
+    pub complete: bool,
+    /// The accepted generation.
+    pub generation: Option<GenerationStatus>,
+    /// The applications that are polled.
+    pub applications: Vec<ApplicationStatus>,
+    /// The zones that are served.
+    pub zones: Vec<ZoneStatus>,
+    /// Held removals.
+    pub holds: Vec<HoldStatus>,
+    /// What a person should know, most important first.
+    pub findings: Vec<FindingStatus>,
+}
+
+/// The accepted generation.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GenerationStatus {
+    /// Its number.
+    pub number: u64,
+    /// When it was accepted.
+    pub created: Timestamp,
+    /// Why it differs from the one before.
+    pub cause: String,
+    /// Published names.
+    pub names: usize,
+}
+
+/// An application that is polled.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ApplicationStatus {
+    /// Its resource id.
+    pub id: ResourceId,
+    /// Published names.
+    pub names: usize,
+    /// The endpoints that are published from.
+    pub endpoints: Vec<ResourceId>,
+    /// When the last complete poll ended.
+    pub last_success: Option<Timestamp>,
+    /// When the last poll ended.
+    pub last_attempt: Option<Timestamp>,
+    /// Failed polls since the last complete one.
+    pub consecutive_failures: u32,
+    /// No complete poll for too long.
+    pub stale: bool,
+}
+
+/// A zone that is served.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ZoneStatus {
+    /// Its name.
+    pub origin: DnsName,
+    /// Its form.
+    pub form: Form,
+    /// Its SOA serial.
+    pub serial: u32,
+    /// When its content last changed.
+    pub changed: Timestamp,
+    /// Its names with addresses.
+    pub names: usize,
+}
+
+/// A held removal.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HoldStatus {
+    /// The public name.
+    pub name: DnsName,
+    /// The application.
+    pub application: ResourceId,
+    /// The endpoint that gave the name.
+    pub endpoint: ResourceId,
+    /// Why the latest complete poll lacks it.
+    pub absence: Absence,
+    /// The same in words.
+    pub reason: String,
+    /// When it was first missing.
+    pub since: Timestamp,
+    /// Complete polls in a row in which the absence was proven.
+    pub polls: u32,
+    /// What ends the hold.
+    pub needs: Needs,
+    /// An operator rejected the removal.
+    pub rejected: bool,
+}
+
+/// Something a person should know.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FindingStatus {
+    /// How much it matters.
+    pub severity: Severity,
+    /// The stable code.
+    pub kind: FindingKind,
+    /// The application that it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub application: Option<ResourceId>,
+    /// The resource, name or zone in question.
+    pub subject: String,
+    /// What happened and what to do.
+    pub message: String,
+}
+
+/// A published name at one endpoint, with where it came from.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RecordStatus {
+    /// The public name.
+    pub name: DnsName,
+    /// The owner name in the privatelink zone.
+    pub owner: Option<DnsName>,
+    /// The privatelink zone.
+    pub zone: DnsName,
+    /// The addresses that this endpoint gives.
+    pub addresses: BTreeSet<Ipv4Addr>,
+    /// The application.
+    pub application: ResourceId,
+    /// The endpoint.
+    pub endpoint: ResourceId,
+    /// The network interface, when it was the source.
+    pub interface: Option<ResourceId>,
+    /// The required member behind the name.
+    pub member: Option<String>,
+    /// The read that gave the addresses.
+    pub source: Source,
+    /// When these addresses were first observed.
+    pub since: Timestamp,
+}
+
+impl Status {
+    /// The status of a view.
+    #[must_use]
+    pub fn of(view: &View) -> Self {
+        let generation = view.generation.as_deref();
+        let share = |id: &ResourceId| generation.and_then(|g| g.shares.get(id));
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: view.started,
+            at: view.at,
+            ready: view.is_ready(),
+            complete: view.complete,
+            generation: generation.map(|g| GenerationStatus {
+                number: g.number,
+                created: g.created,
+                cause: g.cause.clone(),
+                names: g.names(),
+            }),
+            applications: view
+                .applications
+                .iter()
+                .map(|(id, report)| ApplicationStatus {
+                    id: id.clone(),
+                    names: share(id).map_or(0, |s| s.names().len()),
+                    endpoints: view.endpoints(id).into_iter().collect(),
+                    last_success: report.last_success,
+                    last_attempt: report.last_attempt,
+                    consecutive_failures: report.consecutive_failures,
+                    stale: view.stale.contains(id),
+                })
+                .collect(),
+            zones: generation
+                .into_iter()
+                .flat_map(|g| {
+                    g.zones.iter().filter_map(|(origin, zone)| Some((origin, zone, g.serials.get(origin)?)))
+                })
+                .map(|(origin, zone, serial)| ZoneStatus {
+                    origin: origin.clone(),
+                    form: zone.form,
+                    serial: serial.serial,
+                    changed: serial.changed,
+                    names: zone.addresses.len(),
+                })
+                .collect(),
+            holds: view.holds.iter().map(HoldStatus::of).collect(),
+            findings: view.findings.iter().map(FindingStatus::of).collect(),
+        }
+    }
+}
+
+impl HoldStatus {
+    fn of(hold: &Hold) -> Self {
+        Self {
+            name: hold.name.clone(),
+            application: hold.application.clone(),
+            endpoint: hold.endpoint.clone(),
+            absence: hold.absence.clone(),
+            reason: hold.absence.to_string(),
+            since: hold.since,
+            polls: hold.proven.polls,
+            needs: hold.needs,
+            rejected: hold.rejected,
+        }
+    }
+}
+
+impl FindingStatus {
+    fn of(finding: &Finding) -> Self {
+        Self {
+            severity: finding.kind.severity(),
+            kind: finding.kind,
+            application: finding.application.clone(),
+            subject: finding.subject.clone(),
+            message: finding.message.clone(),
+        }
+    }
+}
+
+/// Every published name with where it came from.
+#[must_use]
+pub fn records(view: &View) -> Vec<RecordStatus> {
+    let shares = view.generation.iter().flat_map(|g| g.shares.values());
+    shares
+        .flat_map(|share| {
+            share.placements().map(|(endpoint, name, placement)| RecordStatus {
+                name: name.clone(),
+                owner: placement.owner(name),
+                zone: placement.zone.clone(),
+                addresses: placement.addresses.clone(),
+                application: share.application.clone(),
+                endpoint: endpoint.clone(),
+                interface: placement.interface.clone(),
+                member: placement.member.clone(),
+                source: placement.source,
+                since: placement.since,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,85 @@
+//! The token that write requests need: a file beside the state, readable by its owner only.
+//!
+//! Whoever can read the state directory may end holds; a web page that a browser on the host
+//! shows, or another user of the host, may not.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use secrecy::{ExposeSecret, SecretString};
+
+/// The file's name in the state directory.
+pub const TOKEN_FILE: &str = "admin.token";
+
+const BYTES: usize = 32;
+
+/// The secret of the admin API.
+#[derive(Debug, Clone)]
+pub struct Token(SecretString);
+
+impl Token {
+    /// Reads the token of a state directory.
+    ///
+    /// # Errors
+    /// When the file is missing or cannot be read.
+    pub fn read(directory: &Path) -> io::Result<Self> {
+        let text = fs::read_to_string(directory.join(TOKEN_FILE))?;
+        let text = text.trim();
+        if text.len() < BYTES {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the token is too short"));
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// Reads the token of a state directory, or makes one when there is none or a broken one.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn open(directory: &Path) -> io::Result<Self> {
+        if let Ok(token) = Self::read(directory) {
+            return Ok(token);
+        }
+        let mut bytes = [0; BYTES];
+        aws_lc_rs::rand::fill(&mut bytes).map_err(|_| io::Error::other("no random numbers"))?;
+        let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let path = directory.join(TOKEN_FILE);
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        writeln!(file, "{text}")?;
+        Ok(Self(text.into()))
+    }
+
+    /// The value of an `Authorization` header.
+    #[must_use]
+    pub fn header(&self) -> SecretString {
+        format!("Bearer {}", self.0.expose_secret()).into()
+    }
+
+    /// Whether an `Authorization` header carries the token; takes the same time for every header
+    /// of the same length.
+    #[must_use]
+    pub fn matches(&self, header: &[u8]) -> bool {
+        let expected = self.header();
+        aws_lc_rs::constant_time::verify_slices_are_equal(expected.expose_secret().as_bytes(), header).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn made_once_and_kept() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let token = Token::open(directory.path()).expect("makes one");
+        let again = Token::open(directory.path()).expect("reads it");
+        assert!(token.matches(again.header().expose_secret().as_bytes()));
+        assert!(!token.matches(b"Bearer "));
+        assert!(!token.matches(&b"Bearer 0".repeat(9)));
+        fs::write(directory.path().join(TOKEN_FILE), "").expect("breaks it");
+        let new = Token::open(directory.path()).expect("makes another");
+        assert!(!token.matches(new.header().expose_secret().as_bytes()));
+        assert!(!format!("{new:?}").contains(new.0.expose_secret()));
+    }
+}

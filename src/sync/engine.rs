@@ -1,0 +1,418 @@
+//! The engine: the one task that writes the book.
+//!
+//! Pollers and the operator send events; the engine takes them one after the other, derives,
+//! guards, saves and publishes. Reads of Azure run beside it, so no application waits for
+//! another, and nothing is locked.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::book::{Book, Step};
+use super::event::{Command, Event};
+use super::log::{FindingLog, log_changes};
+use super::poller::{Poller, Pollers};
+use super::statistics::Statistics;
+use super::view::{Loaded, View};
+use crate::azure::Azure;
+use crate::config::Config;
+use crate::serve::{Counters, Image, Serving, Shared};
+use crate::store::{Saved, Store};
+use crate::zones::{Finding, FindingKind, ResourceId};
+
+/// Events that wait while the engine works on one.
+const QUEUE: usize = 256;
+
+/// How often staleness is looked at and the pulse is given.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The way to a running engine.
+#[derive(Clone)]
+pub struct Handle {
+    events: mpsc::Sender<Event>,
+    view: watch::Receiver<Arc<View>>,
+    pulse: Arc<AtomicI64>,
+}
+
+/// The engine is not there any more.
+#[derive(Debug, thiserror::Error)]
+#[error("the daemon is stopping")]
+pub struct Stopped;
+
+impl Handle {
+    /// What the engine shows now.
+    #[must_use]
+    pub fn view(&self) -> Arc<View> {
+        self.view.borrow().clone()
+    }
+
+    /// Every view from now on.
+    #[must_use]
+    pub fn views(&self) -> watch::Receiver<Arc<View>> {
+        self.view.clone()
+    }
+
+    /// When the engine last showed that it is alive.
+    #[must_use]
+    pub fn pulse(&self) -> Timestamp {
+        Timestamp::from_second(self.pulse.load(Ordering::Relaxed)).unwrap_or(Timestamp::MIN)
+    }
+
+    /// Sends a command.
+    ///
+    /// # Errors
+    /// When the engine has ended.
+    pub async fn send(&self, command: Command) -> Result<(), Stopped> {
+        self.events.send(Event::Command(command)).await.map_err(|_| Stopped)
+    }
+
+    /// Sends a command and waits for its answer.
+    ///
+    /// # Errors
+    /// When the engine has ended.
+    pub async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Stopped> {
+        let (sender, receiver) = oneshot::channel();
+        self.send(command(sender)).await?;
+        receiver.await.map_err(|_| Stopped)
+    }
+}
+
+/// What the engine works with.
+pub struct Parts {
+    /// The checked configuration.
+    pub config: Arc<Config>,
+    /// The ARM client.
+    pub azure: Arc<Azure>,
+    /// The state directory.
+    pub store: Store,
+    /// What it held.
+    pub saved: Option<Saved>,
+    /// Findings from the start, such as state that was moved aside.
+    pub findings: Vec<Finding>,
+    /// Where answers come from.
+    pub serving: Shared,
+    /// Counts answers by zone.
+    pub counters: Arc<Counters>,
+    /// Counts polls and changes.
+    pub statistics: Arc<Statistics>,
+}
+
+/// The engine.
+pub struct Engine {
+    config: Arc<Config>,
+    azure: Arc<Azure>,
+    store: Arc<Store>,
+    book: Book,
+    /// State that could not be written yet.
+    unsaved: bool,
+    /// Findings that polls do not renew.
+    standing: BTreeMap<FindingKind, Finding>,
+    configuration: Loaded,
+    serving: Shared,
+    counters: Arc<Counters>,
+    statistics: Arc<Statistics>,
+    log: FindingLog,
+    view: watch::Sender<Arc<View>>,
+    pulse: Arc<AtomicI64>,
+    sender: mpsc::Sender<Event>,
+    events: mpsc::Receiver<Event>,
+    pollers: BTreeMap<ResourceId, Poller>,
+    discoverers: Vec<Poller>,
+    tasks: JoinSet<()>,
+}
+
+/// The engine cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// A task ended in a panic.
+    #[error("a task of the engine failed: {0}")]
+    Task(#[from] JoinError),
+}
+
+impl Engine {
+    /// Opens the book and publishes what it holds, so that answers can be given at once.
+    ///
+    /// # Errors
+    /// When a task fails.
+    pub async fn open(parts: Parts, now: Timestamp) -> Result<(Self, Handle), EngineError> {
+        let (sender, events) = mpsc::channel(QUEUE);
+        let book = Book::open(parts.saved, parts.config.clone(), now);
+        let mut engine = Self {
+            book,
+            unsaved: false,
+            standing: parts.findings.into_iter().map(|f| (f.kind, f)).collect(),
+            configuration: Loaded { successful: true, at: now },
+            config: parts.config.clone(),
+            azure: parts.azure,
+            store: Arc::new(parts.store),
+            serving: parts.serving,
+            counters: parts.counters,
+            statistics: parts.statistics,
+            log: FindingLog::default(),
+            view: watch::Sender::new(Arc::new(View::empty(now))),
+            pulse: Arc::new(AtomicI64::new(now.as_second())),
+            sender,
+            events,
+            pollers: BTreeMap::new(),
+            discoverers: Vec::new(),
+            tasks: JoinSet::new(),
+        };
+        let mut step = engine.book.configure(parts.config, now);
+        // What was saved has to be served even when nothing changed.
+        step.generation = engine.book.generation().is_some();
+        engine.take(step, now).await?;
+        let handle = Handle {
+            events: engine.sender.clone(),
+            view: engine.view.subscribe(),
+            pulse: engine.pulse.clone(),
+        };
+        Ok((engine, handle))
+    }
+
+    /// Polls, takes events and publishes until `stop`.
+    ///
+    /// # Errors
+    /// When a task fails.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), EngineError> {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        self.start_discoverers();
+        self.start_pollers();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(event) = self.events.recv() => self.event(event).await?,
+                Some(ended) = self.tasks.join_next() => ended?,
+                _ = tick.tick() => {
+                    let now = Timestamp::now();
+                    self.pulse.store(now.as_second(), Ordering::Relaxed);
+                    self.refresh(now);
+                }
+            }
+        }
+        self.pollers.clear();
+        self.discoverers.clear();
+        self.tasks.shutdown().await;
+        if self.unsaved {
+            self.save(Timestamp::now()).await?;
+        }
+        Ok(())
+    }
+
+    async fn event(&mut self, event: Event) -> Result<(), EngineError> {
+        let now = Timestamp::now();
+        match event {
+            Event::Polled(id, duration, result) => {
+                self.statistics.polled(&id, duration, result.is_ok());
+                // A poll that was under way while its application was taken out counts no more.
+                if !self.pollers.contains_key(&id) {
+                    return Ok(());
+                }
+                match result {
+                    Ok(observation) => {
+                        let step = self.book.observe(observation, now);
+                        self.take(step, now).await?;
+                    }
+                    Err(error) => {
+                        self.book.fail(&id, &error, now);
+                        self.take(Step::default(), now).await?;
+                    }
+                }
+                self.start_pollers();
+            }
+            Event::Discovered(index, result) => {
+                match result {
+                    Ok(ids) => self.book.discovered(index, ids),
+                    Err(error) => self.book.discovery_failed(index, &error),
+                }
+                self.start_pollers();
+                self.take(Step::default(), now).await?;
+            }
+            Event::Command(command) => self.command(command, now).await?,
+        }
+        Ok(())
+    }
+
+    async fn command(&mut self, command: Command, now: Timestamp) -> Result<(), EngineError> {
+        // Nobody waits any more when the asker's connection has ended.
+        match command {
+            Command::Poll(reply) => {
+                self.pollers.values().for_each(Poller::wake);
+                self.discoverers.iter().for_each(Poller::wake);
+                let _ = reply.send(self.pollers.len());
+            }
+            Command::Approve(selection, reply) => {
+                let (count, step) = self.book.approve(&selection, now);
+                self.take(step, now).await?;
+                let _ = reply.send(count);
+            }
+            Command::Reject(selection, reply) => {
+                let (count, step) = self.book.reject(&selection);
+                self.take(step, now).await?;
+                let _ = reply.send(count);
+            }
+            Command::Reload(config, azure, reply) => {
+                self.configuration = Loaded { successful: true, at: now };
+                self.standing.remove(&FindingKind::ReloadRefused);
+                self.config = config.clone();
+                self.azure = azure;
+                // Their client or interval may have changed.
+                self.pollers.clear();
+                self.discoverers.clear();
+                let step = self.book.configure(config, now);
+                self.take(Step { generation: true, ..step }, now).await?;
+                self.start_discoverers();
+                self.start_pollers();
+                let _ = reply.send(());
+            }
+            Command::ReloadRefused(reason) => {
+                self.configuration.successful = false;
+                let finding = Finding::global(
+                    FindingKind::ReloadRefused,
+                    "configuration",
+                    format!(
+                        "The last reload was refused, the configuration before it stays in force. {reason}"
+                    ),
+                );
+                self.standing.insert(finding.kind, finding);
+                self.publish(now);
+            }
+        }
+        Ok(())
+    }
+
+    /// Logs, saves and publishes what an entry in the book changed.
+    async fn take(&mut self, step: Step, now: Timestamp) -> Result<(), EngineError> {
+        let number = self.book.generation().map_or(0, |g| g.number);
+        log_changes(&step.changes, number);
+        self.statistics.changed(&step.changes);
+        self.unsaved |= step.dirty;
+        if self.unsaved {
+            self.save(now).await?;
+        }
+        // Whether all applications are known decides how missing names are answered.
+        if step.generation || self.serving.load().image.is_complete() != self.book.is_complete() {
+            self.serve().await?;
+        }
+        self.publish(now);
+        Ok(())
+    }
+
+    /// Writes the state; a failure is a finding, and the next event tries again.
+    async fn save(&mut self, now: Timestamp) -> Result<(), EngineError> {
+        let Some(saved) = self.book.saved() else { return Ok(()) };
+        let store = self.store.clone();
+        let result = tokio::task::spawn_blocking(move || store.save(&saved)).await?;
+        self.statistics.saved(result.is_ok());
+        self.unsaved = result.is_err();
+        match result {
+            Ok(()) => {
+                self.standing.remove(&FindingKind::StoreFailed);
+            }
+            Err(error) => {
+                let message = format!(
+                    "The accepted generation could not be saved: {error}. It is served, but a restart would serve \
+                     the one before; free the disk or mend the directory. It is tried again with every poll."
+                );
+                let finding = Finding::global(FindingKind::StoreFailed, "state directory", message);
+                self.standing.insert(finding.kind, finding);
+            }
+        }
+        self.pulse.store(now.as_second(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Compiles the generation and lets every answer from now on come from it. Without a generation
+    /// the image stays, but who may ask and the limits are those of the configuration.
+    async fn serve(&self) -> Result<(), EngineError> {
+        let before = self.serving.load_full();
+        let image = match self.book.generation().cloned() {
+            None => before.image.clone(),
+            Some(generation) => {
+                let (counters, complete) = (self.counters.clone(), self.book.is_complete());
+                let compile = move || Image::compile(&generation, complete, &counters);
+                match tokio::task::spawn_blocking(compile).await? {
+                    Ok(image) => Arc::new(image),
+                    Err(error) => {
+                        // Only a generation beyond any Azure limit comes here; the one before is served.
+                        tracing::error!(%error, "the generation cannot be served");
+                        before.image.clone()
+                    }
+                }
+            }
+        };
+        let serving = Serving::new(image, &self.config.dns, Some(before.limiter.clone()));
+        self.serving.store(Arc::new(serving));
+        Ok(())
+    }
+
+    /// Looks at what time alone changes.
+    fn refresh(&mut self, now: Timestamp) {
+        if self.book.stale(now) != self.view.borrow().stale {
+            self.publish(now);
+        }
+    }
+
+    /// Shows the state to everybody else.
+    fn publish(&mut self, now: Timestamp) {
+        let stale = self.book.stale(now);
+        self.serving.load().image.mark_stale(&stale);
+        let mut findings = self.book.findings(now);
+        findings.extend(self.standing.values().cloned());
+        findings.sort_by_key(|f| f.kind.severity());
+        self.log.update(&findings);
+        let started = self.view.borrow().started;
+        let mut applications = self.book.reports().clone();
+        for id in self.book.wanted() {
+            applications.entry(id).or_default();
+        }
+        self.view.send_replace(Arc::new(View {
+            started,
+            at: now,
+            generation: self.book.generation().cloned(),
+            history: self.book.history(),
+            applications,
+            holds: self.book.holds(),
+            findings,
+            complete: self.book.is_complete(),
+            stale,
+            configuration: self.configuration,
+            token_expiry: self.azure.token_expiry(),
+        }));
+    }
+
+    /// One poller for each wanted application, none for any other.
+    fn start_pollers(&mut self) {
+        let wanted = self.book.wanted();
+        self.pollers.retain(|id, _| wanted.contains(id));
+        for id in wanted {
+            if !self.pollers.contains_key(&id) {
+                let view = self.view.subscribe();
+                let poller = self.starting().poll(id.clone(), view);
+                self.pollers.insert(id, poller);
+            }
+        }
+    }
+
+    fn start_discoverers(&mut self) {
+        for (index, discovery) in self.config.clone().discoveries.iter().enumerate() {
+            let discoverer = self.starting().discover(index, discovery.clone());
+            self.discoverers.push(discoverer);
+        }
+    }
+
+    fn starting(&mut self) -> Pollers<'_> {
+        Pollers {
+            tasks: &mut self.tasks,
+            azure: &self.azure,
+            interval: self.config.azure.poll_interval,
+            events: &self.sender,
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! What the engine is told.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::book::Selection;
+use crate::azure::Azure;
+use crate::config::Config;
+use crate::zones::{Observation, ResourceId};
+
+/// Everything that makes the engine act.
+pub(super) enum Event {
+    /// A poll of an application ended.
+    Polled(ResourceId, Duration, Result<Observation, String>),
+    /// A discovery ended.
+    Discovered(usize, Result<BTreeSet<ResourceId>, String>),
+    /// Somebody wants something.
+    Command(Command),
+}
+
+/// What an operator can ask for.
+pub enum Command {
+    /// Poll all applications now.
+    Poll(oneshot::Sender<usize>),
+    /// End the selected holds: their names go.
+    Approve(Selection, oneshot::Sender<usize>),
+    /// Keep the names of the selected holds.
+    Reject(Selection, oneshot::Sender<usize>),
+    /// Take a checked configuration and the client made for it.
+    Reload(Arc<Config>, Arc<Azure>, oneshot::Sender<()>),
+    /// A configuration was refused; the text says why.
+    ReloadRefused(String),
+}

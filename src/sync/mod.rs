@@ -1,0 +1,18 @@
+//! The engine: schedule, poll, derive, guard, save, publish.
+//!
+//! [`Book`] holds the rules between polls without I/O; [`Engine`] is the one task that writes it;
+//! pollers read Azure beside it. Everybody else sees a [`View`].
+
+mod book;
+mod engine;
+mod event;
+mod log;
+mod poller;
+mod statistics;
+mod view;
+
+pub use book::{Book, Report, Selection, Step};
+pub use engine::{Engine, EngineError, Handle, Parts, Stopped};
+pub use event::Command;
+pub use statistics::{Statistics, application_label};
+pub use view::{Loaded, View};

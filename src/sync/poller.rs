@@ -1,0 +1,113 @@
+//! Pollers: one task an application, and one a discovery, each with a rhythm of its own.
+//!
+//! Side by side, so that one application's failing or slow reads never delay another's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::event::Event;
+use super::view::View;
+use crate::azure::{ArmError, Azure};
+use crate::config::Discovery;
+use crate::zones::ResourceId;
+
+/// The share of the interval that jitter may take away, in percent. It never adds, so that a
+/// change is seen within one interval.
+const JITTER: u64 = 10;
+
+/// A task that reads Azure again and again; ends when dropped.
+pub(super) struct Poller {
+    wake: Arc<Notify>,
+    stop: CancellationToken,
+}
+
+/// What the tasks of one configuration share.
+pub(super) struct Pollers<'a> {
+    pub(super) tasks: &'a mut JoinSet<()>,
+    pub(super) azure: &'a Arc<Azure>,
+    pub(super) interval: Duration,
+    pub(super) events: &'a mpsc::Sender<Event>,
+}
+
+impl Pollers<'_> {
+    /// Polls an application.
+    pub(super) fn poll(&mut self, id: ResourceId, view: watch::Receiver<Arc<View>>) -> Poller {
+        let azure = self.azure.clone();
+        self.start(move || {
+            let (id, azure, known) = (id.clone(), azure.clone(), view.borrow().endpoints(&id));
+            async move {
+                let start = Instant::now();
+                let result = azure.poll(&id, &known).await;
+                let pause = pause(&result);
+                let result = result.map_err(|error| error.to_string());
+                (Event::Polled(id, start.elapsed(), result), pause)
+            }
+        })
+    }
+
+    /// Lists a discovery's applications.
+    pub(super) fn discover(&mut self, index: usize, discovery: Discovery) -> Poller {
+        let azure = self.azure.clone();
+        self.start(move || {
+            let (azure, discovery) = (azure.clone(), discovery.clone());
+            async move {
+                let result = azure.discover(&discovery).await;
+                let pause = pause(&result);
+                (Event::Discovered(index, result.map_err(|error| error.to_string())), pause)
+            }
+        })
+    }
+
+    /// Works now, and then once an interval, counted from start to start. A pause that ARM asked
+    /// for is kept, woken or not.
+    fn start<Work>(&mut self, mut work: impl FnMut() -> Work + Send + 'static) -> Poller
+    where
+        Work: Future<Output = (Event, Option<Duration>)> + Send,
+    {
+        let (wake, stop) = (Arc::new(Notify::new()), CancellationToken::new());
+        let poller = Poller { wake: wake.clone(), stop: stop.clone() };
+        let (interval, events) = (self.interval, self.events.clone());
+        let rounds = async move {
+            loop {
+                let start = Instant::now();
+                let (event, pause) = work().await;
+                // The engine outlives its pollers; while it ends, nobody needs the result.
+                let _ = events.send(event).await;
+                let pause = Instant::now() + pause.unwrap_or_default();
+                let percent = 100 - fastrand::u64(0..=JITTER);
+                tokio::select! {
+                    () = sleep_until(start + interval.mul_f64(percent as f64 / 100.0)) => {}
+                    () = wake.notified() => {}
+                }
+                sleep_until(pause).await;
+            }
+        };
+        self.tasks.spawn(async move {
+            stop.run_until_cancelled(rounds).await;
+        });
+        poller
+    }
+}
+
+/// What ARM asks to wait.
+fn pause<T>(result: &Result<T, ArmError>) -> Option<Duration> {
+    result.as_ref().err().and_then(ArmError::retry_after)
+}
+
+impl Poller {
+    /// Lets the next round be now.
+    pub(super) fn wake(&self) {
+        self.wake.notify_one();
+    }
+}
+
+impl Drop for Poller {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
