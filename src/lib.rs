@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod azure;
+pub mod cli;
 pub mod config;
 pub mod serve;
 pub mod simulator;

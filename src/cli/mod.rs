@@ -1,0 +1,170 @@
+//! The command line: one file a subcommand, and fixed exit codes.
+
+mod check_config;
+mod client;
+mod decide;
+mod demo;
+mod health;
+mod logging;
+mod plan;
+mod reload;
+mod run;
+mod status;
+mod systemd;
+mod table;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+/// Where the configuration is looked for when nothing else is said.
+const CONFIG: &str = "/etc/privatelink-dns/config.toml";
+
+/// Something went wrong.
+const FAILURE: u8 = 1;
+
+/// Keeps custom DNS in step with the private endpoints of Azure IoT Central.
+///
+/// The daemon polls Azure Resource Manager for the applications it is told, derives the DNS zones
+/// that their private endpoints require, and answers queries for them. Names appear as soon as
+/// Azure shows them and disappear only with proof.
+#[derive(Debug, Parser)]
+#[command(name = "privatelink-dns", version, max_term_width = 100, after_help = AFTER)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER: &str = "\
+Exit codes: 0 success; 1 error; `plan` exits with 2 when something would change, `health` with 1 \
+when the daemon is not healthy.
+
+Every key of the configuration can be set in the environment as well: \
+PRIVATELINK_DNS__SECTION__KEY, for example PRIVATELINK_DNS__AZURE__POLL_INTERVAL=10s.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon
+    ///
+    /// Serves the last accepted generation at once, then polls Azure for ever. Signals: SIGHUP loads
+    /// the configuration anew (a wrong one is refused and the old one stays), SIGUSR1 polls now,
+    /// SIGTERM and SIGINT end the daemon. Under systemd it tells READY, RELOADING, STATUS and
+    /// WATCHDOG, and takes sockets that a socket unit passes.
+    Run(ConfigArgument),
+    /// Show the daemon at work on a simulated Azure
+    ///
+    /// Starts a simulated Azure Resource Manager and the daemon beside it, prints what to ask with
+    /// `dig`, and plays a scenario: each step is told as it happens, with the time that it took to
+    /// reach DNS. Needs no Azure, no configuration and no rights. Ctrl-C ends it.
+    Demo(demo::Arguments),
+    /// Poll once and tell what would change
+    ///
+    /// Reads every application, compares what the daemon would accept with the stored generation,
+    /// and changes nothing. Removals are shown with what the guard would still wait for. Exit codes:
+    /// 0 nothing would change, 2 something would, 1 error.
+    Plan(plan::Arguments),
+    /// Check a configuration file and tell all that is wrong with it
+    ///
+    /// Prints every error with file, line, key, what is wrong and what to write instead. Exit codes:
+    /// 0 the file is right, 1 it is not.
+    CheckConfig {
+        /// The file to check
+        #[arg(default_value = CONFIG)]
+        file: PathBuf,
+    },
+    /// Show the running daemon's state
+    ///
+    /// Applications, zones with serials, held removals and findings, most important first.
+    Status(status::Arguments),
+    /// End held removals: the names go now
+    ///
+    /// The guard holds removals until Azure has proven them; this is the operator's word that they
+    /// are right. `privatelink-dns status` lists what is held.
+    Approve(decide::Arguments),
+    /// Keep names whose removal is held, until Azure shows them again
+    Reject(decide::Arguments),
+    /// Say whether the running daemon is healthy
+    ///
+    /// For container health checks and scripts. Exit codes: 0 healthy, 1 not.
+    Health(health::Arguments),
+    /// Print a completion script for a shell
+    ///
+    /// For bash: `privatelink-dns completion bash > /etc/bash_completion.d/privatelink-dns`.
+    Completion {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Names the configuration file.
+#[derive(Debug, clap::Args)]
+struct ConfigArgument {
+    /// The configuration file
+    #[arg(long, short, value_name = "FILE", default_value = CONFIG)]
+    config: PathBuf,
+}
+
+/// What a subcommand prints on standard output, and its exit code.
+struct Printed {
+    text: String,
+    code: u8,
+}
+
+impl Printed {
+    const fn ok(text: String) -> Self {
+        Self { text, code: 0 }
+    }
+}
+
+/// Runs the command line.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors. Usage errors are 1: clap's 2 means changes here.
+            let code = if error.use_stderr() { FAILURE } else { 0 };
+            let _ = error.print();
+            return code.into();
+        }
+    };
+    let result = match cli.command {
+        Command::Run(arguments) => return run::main(&arguments.config),
+        Command::Demo(arguments) => return demo::main(&arguments),
+        Command::Plan(arguments) => plan::main(&arguments),
+        Command::CheckConfig { file } => check_config::main(&file),
+        Command::Status(arguments) => status::main(&arguments),
+        Command::Approve(arguments) => decide::main(&arguments, decide::Word::Approve),
+        Command::Reject(arguments) => decide::main(&arguments, decide::Word::Reject),
+        Command::Health(arguments) => health::main(&arguments),
+        Command::Completion { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "privatelink-dns", &mut script);
+            Ok(Printed::ok(String::from_utf8_lossy(&script).into_owned()))
+        }
+    };
+    match result {
+        Ok(printed) => {
+            // A reader that has gone away, such as `head`, is no error.
+            let _ = io::stdout().write_all(printed.text.as_bytes());
+            printed.code.into()
+        }
+        Err(error) => fail(&error),
+    }
+}
+
+/// Says on standard error why nothing else was said.
+fn fail(error: &dyn std::fmt::Display) -> ExitCode {
+    let _ = writeln!(io::stderr(), "privatelink-dns: {error}");
+    FAILURE.into()
+}
+
+/// Any error of a subcommand: all that is left to do with it is to print it.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// A small runtime for subcommands that ask somebody something.
+fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}

@@ -1,0 +1,81 @@
+//! Reloading: a new configuration is taken as a whole or not at all.
+//!
+//! Everything that can fail is tried first: the file is checked, the client for Azure is made, the
+//! new listeners are opened. Only then does anything change, so listeners, metrics and answers
+//! survive a wrong file.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::Failure;
+use super::logging::Filter;
+use crate::azure::{Azure, Observer};
+use crate::config::Config;
+use crate::serve::Listeners;
+use crate::sync::{Command, Handle};
+
+/// What a reload works with.
+pub(super) struct Reloader<'a> {
+    pub(super) file: &'a Path,
+    pub(super) engine: &'a Handle,
+    pub(super) observer: Arc<dyn Observer>,
+    pub(super) filter: &'a Filter,
+    /// The sockets came from systemd; the configured addresses are not used.
+    pub(super) passed: bool,
+}
+
+impl Reloader<'_> {
+    /// Loads the file anew and takes it, or says why not and keeps everything.
+    pub(super) async fn reload(
+        &self,
+        current: &mut Arc<Config>,
+        azure: &mut Arc<Azure>,
+        listeners: &mut Listeners,
+    ) -> Result<(), Failure> {
+        match self.prepare(current, azure, listeners).await {
+            Ok((config, client)) => {
+                self.filter.set(&config.log);
+                (*current, *azure) = (config.clone(), client.clone());
+                self.engine.ask(|reply| Command::Reload(config, client, reply)).await?;
+                tracing::info!(file = %self.file.display(), "configuration reloaded");
+            }
+            Err(error) => {
+                tracing::error!("the reload is refused, the configuration before it stays in force: {error}");
+                self.engine.send(Command::ReloadRefused(error.to_string())).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything that can fail.
+    async fn prepare(
+        &self,
+        current: &Config,
+        azure: &Arc<Azure>,
+        listeners: &mut Listeners,
+    ) -> Result<(Arc<Config>, Arc<Azure>), Failure> {
+        let file = self.file.to_owned();
+        let config = tokio::task::spawn_blocking(move || Config::load(&file)).await??.config;
+        if config.admin_listen != current.admin_listen {
+            return Err("admin.listen can only be changed by a restart".into());
+        }
+        if config.state_directory != current.state_directory {
+            return Err("state.directory can only be changed by a restart".into());
+        }
+        if config.dns.udp_threads != current.dns.udp_threads {
+            return Err("dns.udp_threads can only be changed by a restart".into());
+        }
+        if config.log.json != current.log.json {
+            return Err("log.format can only be changed by a restart".into());
+        }
+        let client = if config.azure == current.azure {
+            azure.clone()
+        } else {
+            Arc::new(Azure::new(&config.azure, self.observer.clone())?)
+        };
+        if !self.passed {
+            listeners.listen(&config.dns.listen, config.dns.udp_threads)?;
+        }
+        Ok((Arc::new(config), client))
+    }
+}

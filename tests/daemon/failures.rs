@@ -1,0 +1,134 @@
+//! Azure is away, wholly or for one application: nothing changes that need not.
+
+use privatelink_dns::simulator::{Fault, FaultRule};
+use privatelink_dns::zones::FindingKind;
+
+use crate::support::azure::Azure;
+use crate::support::dns::{dig, serial};
+use crate::support::eventually;
+use crate::support::home::Home;
+
+const ZONE: &str = "privatelink.azure-devices.net";
+
+#[tokio::test]
+async fn an_outage_changes_nothing_and_ends() {
+    let azure = Azure::start().await;
+    let mut home = Home::new(&azure);
+    home.settings.dns = "stale_after = \"2s\"";
+    let daemon = home.start().await;
+    daemon.shows(&azure).await;
+    let (before, records) = (serial(daemon.dns(), ZONE).await, daemon.records().await.len());
+
+    azure.with(|world| Ok(world.faults.add(FaultRule::new(Fault::ServiceUnavailable))));
+    let message = daemon.finding(FindingKind::PollFailed).await;
+    let known = azure.simulator.requests().all();
+    assert!(
+        known
+            .iter()
+            .any(|request| !request.correlation_id.is_empty() && message.contains(&request.correlation_id)),
+        "no correlation id in {message}"
+    );
+    daemon.finding(FindingKind::Stale).await;
+    assert_eq!(daemon.get("/readyz").await.0, 200, "ready while Azure is away");
+    let answer = dig(daemon.dns(), &azure.hub(), "A").await;
+    assert_eq!(
+        (answer.status.as_str(), answer.ede.as_slice(), answer.answers.len()),
+        ("NOERROR", &[3][..], 1)
+    );
+    assert_eq!(serial(daemon.dns(), ZONE).await, before);
+    assert_eq!(daemon.records().await.len(), records);
+    assert!(daemon.status().await.holds.is_empty());
+
+    azure.with(|world| {
+        world.faults.clear();
+        Ok(())
+    });
+    daemon.no_finding(FindingKind::PollFailed).await;
+    daemon.no_finding(FindingKind::Stale).await;
+    assert_eq!(dig(daemon.dns(), &azure.hub(), "A").await.ede, [0; 0]);
+    assert_eq!(serial(daemon.dns(), ZONE).await, before, "no record changed");
+}
+
+#[tokio::test]
+async fn one_application_that_hangs_or_fails_delays_no_other() {
+    let azure = Azure::start().await;
+    let other = azure.second_application();
+    let mut home = Home::new(&azure);
+    home.settings.applications.push(other.clone());
+    let daemon = home.start().await;
+    daemon.shows(&azure).await;
+    let steady = azure.hub_of(&other);
+
+    for fault in [Fault::NeverAnswers, Fault::AuthorizationFailed] {
+        azure.with(|world| {
+            world.faults.clear();
+            Ok(world.faults.add(FaultRule::new(fault).containing("fabrikam")))
+        });
+        daemon.finding(FindingKind::PollFailed).await;
+        let status = daemon.status().await;
+        let polls = |at: &privatelink_dns::admin::status::Status| {
+            at.applications.iter().find(|a| a.id == azure.application).map(|a| a.consecutive_failures)
+        };
+        assert_eq!(polls(&status), Some(0));
+        // Counts this one's polls, no time: its new hub is served by the first poll that could see
+        // it. That applications do not wait for each other's reads is shown in
+        // the test below.
+        let from = azure.simulator.requests().total();
+        azure.scale_out();
+        daemon.shows(&azure).await;
+        let rounds = azure.simulator.requests().all().into_iter().filter(|request| {
+            request.sequence >= from
+                && request.path.ends_with("/contoso-iot")
+                && request.operation == Some(privatelink_dns::simulator::Operation::ApplicationGet)
+        });
+        assert!(rounds.count() <= 2, "served by the first poll that could see it");
+        assert_eq!(dig(daemon.dns(), &steady, "A").await.answers.len(), 1, "unchanged");
+        assert!(daemon.status().await.holds.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_read_that_hangs_holds_up_no_other_application() {
+    let azure = Azure::start().await;
+    let other = azure.second_application();
+    let mut home = Home::new(&azure);
+    home.settings.applications.push(other);
+    // Longer than this test waits for anything: whoever waits for the hanging read comes too late.
+    home.settings.request_timeout = "5m";
+    let daemon = home.start().await;
+    daemon.shows(&azure).await;
+    let rule =
+        azure.with(|world| Ok(world.faults.add(FaultRule::new(Fault::NeverAnswers).containing("fabrikam"))));
+    eventually("a read that hangs", async || {
+        let hits = azure.with(|world| Ok(world.faults.hits(rule)));
+        if hits > 0 { Ok(()) } else { Err("none yet".to_owned()) }
+    })
+    .await;
+    for _ in 0..3 {
+        azure.scale_out();
+        daemon.shows(&azure).await;
+    }
+}
+
+#[tokio::test]
+async fn an_application_that_was_never_read_turns_denials_into_servfail() {
+    let azure = Azure::start().await;
+    let other = azure.second_application();
+    azure.with(|world| {
+        Ok(world.faults.add(FaultRule::new(Fault::AuthorizationFailed).containing("fabrikam")))
+    });
+    let mut home = Home::new(&azure);
+    home.settings.applications.push(other);
+    let daemon = home.start().await;
+    daemon.answers(&azure.hub(), &[[10, 1, 0, 5].into()].into()).await;
+    daemon.finding(FindingKind::NeverObserved).await;
+    let missing = format!("missing.{ZONE}");
+    assert_eq!(dig(daemon.dns(), &missing, "A").await.status, "SERVFAIL");
+    azure.with(|world| {
+        world.faults.clear();
+        Ok(())
+    });
+    daemon.shows(&azure).await;
+    assert_eq!(dig(daemon.dns(), &missing, "A").await.status, "NXDOMAIN");
+    daemon.no_finding(FindingKind::NeverObserved).await;
+}
