@@ -173,6 +173,7 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
     if timeout(END, end).await.is_err() {
         tracing::warn!("not everything ended in time");
     }
+    tracing::info!("stopped");
     result
 }
 
