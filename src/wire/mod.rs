@@ -1,4 +1,6 @@
-//! What a DNS client needs: questions over UDP, with answers that are checked.
+//! What both sides of a DNS conversation share: questions, and answers that are checked.
+
+pub mod exchange;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -1,0 +1,164 @@
+//! One question, one answer, on plain octets: how a query is sent and how its answer is known.
+//!
+//! Octets and not messages, because a resolver has to hand on what it does not understand. hickory's
+//! UDP client is not used here: it takes the first datagram with the right id for the answer, so that
+//! one piece of garbage ends the wait, and it cannot count what it throws away.
+
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
+
+/// Octets of a header (RFC 1035 section 4.1.1).
+const HEADER: usize = 12;
+
+/// Why a message is not the answer to a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mismatch {
+    /// Too short for a header, or no response to an ordinary query.
+    Malformed,
+    /// Another id.
+    Id,
+    /// Another question, the case of its letters included (draft-vixie-dnsext-dns0x20).
+    Question,
+}
+
+/// Checks that `response` answers `query`: id, and question octet for octet (RFC 5452 section 9).
+///
+/// # Errors
+/// What does not match.
+pub fn check(query: &[u8], response: &[u8]) -> Result<(), Mismatch> {
+    let (Some(asked), Some(header)) = (query.get(..HEADER), response.get(..HEADER)) else {
+        return Err(Mismatch::Malformed);
+    };
+    if asked[..2] != header[..2] {
+        return Err(Mismatch::Id);
+    }
+    // QR, and the query's opcode.
+    if header[2] & 0x80 == 0 || (header[2] ^ asked[2]) & 0x78 != 0 {
+        return Err(Mismatch::Malformed);
+    }
+    let question = question(query).ok_or(Mismatch::Malformed)?;
+    if header[4..6] != [0, 1] || response.get(HEADER..HEADER + question.len()) != Some(question) {
+        return Err(Mismatch::Question);
+    }
+    Ok(())
+}
+
+/// The one question of a query of our own, which has no compressed name.
+fn question(query: &[u8]) -> Option<&[u8]> {
+    let mut at = HEADER;
+    loop {
+        match *query.get(at)? {
+            0 => return query.get(HEADER..at + 5),
+            length => at += 1 + usize::from(length),
+        }
+    }
+}
+
+/// Whether a response says that it was cut (RFC 1035 section 4.1.1, TC).
+#[must_use]
+pub fn is_truncated(response: &[u8]) -> bool {
+    response.get(2).is_some_and(|flags| flags & 0x02 != 0)
+}
+
+/// Asks over UDP from a port of its own, which the kernel chooses at random, and waits for the
+/// answer, however long that takes. What arrives and is not the answer goes to `other`; what comes
+/// from another address the kernel drops.
+///
+/// # Errors
+/// When the socket fails; an ICMP "port unreachable" is such a failure.
+pub async fn udp(server: SocketAddr, query: &[u8], mut other: impl FnMut(Mismatch)) -> io::Result<Vec<u8>> {
+    let any: SocketAddr = if server.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0; 16], 0).into() };
+    let socket = UdpSocket::bind(any).await?;
+    socket.connect(server).await?;
+    socket.send(query).await?;
+    let mut buffer = vec![0; 4096];
+    loop {
+        let length = socket.recv(&mut buffer).await?;
+        match check(query, &buffer[..length]) {
+            Ok(()) => {
+                buffer.truncate(length);
+                return Ok(buffer);
+            }
+            Err(mismatch) => other(mismatch),
+        }
+    }
+}
+
+/// Asks over a TCP connection of its own (RFC 7766).
+///
+/// # Errors
+/// When the connection fails, or its first message is not the answer.
+pub async fn tcp(server: SocketAddr, query: &[u8], other: impl FnOnce(Mismatch)) -> io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(server).await?;
+    stream.set_nodelay(true)?;
+    let length = u16::try_from(query.len()).map_err(io::Error::other)?;
+    let mut message = length.to_be_bytes().to_vec();
+    message.extend_from_slice(query);
+    stream.write_all(&message).await?;
+    let mut response = vec![0; usize::from(stream.read_u16().await?)];
+    stream.read_exact(&mut response).await?;
+    match check(query, &response) {
+        Ok(()) => Ok(response),
+        Err(mismatch) => {
+            other(mismatch);
+            Err(io::Error::new(io::ErrorKind::InvalidData, "the response belongs to another question"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUERY: &[u8] =
+        b"\x12\x34\x01\0\0\x01\0\0\0\0\0\x01\x01a\x03NeT\0\0\x01\0\x01\0\0\x29\x04\xd0\0\0\0\0\0\0";
+
+    fn response() -> Vec<u8> {
+        let mut response = QUERY[..QUERY.len() - 11].to_vec();
+        response[2] = 0x81;
+        response[11] = 0;
+        response
+    }
+
+    #[test]
+    fn an_answer_is_known_by_id_and_question() {
+        assert_eq!(check(QUERY, &response()), Ok(()));
+        let changed = |at: usize, to: u8| {
+            let mut response = response();
+            response[at] = to;
+            check(QUERY, &response)
+        };
+        assert_eq!(changed(0, 0x13), Err(Mismatch::Id));
+        assert_eq!(changed(2, 0x01), Err(Mismatch::Malformed), "a query");
+        assert_eq!(changed(2, 0xa1), Err(Mismatch::Malformed), "another opcode");
+        assert_eq!(changed(5, 0), Err(Mismatch::Question), "no question");
+        assert_eq!(changed(15, b'n'), Err(Mismatch::Question), "another case");
+        assert_eq!(changed(20, 28), Err(Mismatch::Question), "another type");
+        assert_eq!(check(QUERY, &response()[..20]), Err(Mismatch::Question), "cut off");
+        assert_eq!(check(QUERY, b"\x12\x34"), Err(Mismatch::Malformed));
+    }
+
+    #[tokio::test]
+    async fn udp_waits_until_the_answer_is_there() {
+        let server = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+        let address = server.local_addr().expect("an address");
+        let answering = tokio::spawn(async move {
+            let mut buffer = [0; 512];
+            let (length, client) = server.recv_from(&mut buffer).await.expect("a query");
+            assert_eq!(&buffer[..length], QUERY);
+            let mut wrong = response();
+            wrong[1] = 0;
+            for message in [&b"x"[..], &wrong, &response()] {
+                server.send_to(message, client).await.expect("sent");
+            }
+        });
+        let mut seen = Vec::new();
+        let answer = udp(address, QUERY, |mismatch| seen.push(mismatch)).await.expect("an answer");
+        assert_eq!(answer, response());
+        assert_eq!(seen, [Mismatch::Malformed, Mismatch::Id]);
+        answering.await.expect("no panic");
+    }
+}
