@@ -6,7 +6,7 @@ mod support;
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use privatelink_dns::serve::{Asker, Counters, Image, Outcome, Transport, answer};
+use privatelink_dns::serve::{Asker, Context, Counters, Image, Outcome, Transport, answer};
 
 /// A query in wire format, with an OPT record.
 fn query(name: &str, kind: u16) -> Vec<u8> {
@@ -27,7 +27,8 @@ fn bench(c: &mut Criterion) {
     let mut group = c.benchmark_group("answer");
     for names in [10, 1_000, 100_000] {
         let (generation, _) = support::generation_of(names);
-        let image = Image::compile(&generation, true, &counters).expect("an image");
+        let image = Image::compile(&generation, Context { complete: true, ..Context::default() }, &counters)
+            .expect("an image");
         // Names spread over the whole zone, so that the cache sees what it would see in service.
         let spread = |i: u32| i.wrapping_mul(2_654_435_761) % names;
         let zone = "privatelink.azure-devices.net";
@@ -49,7 +50,7 @@ fn bench(c: &mut Criterion) {
             ),
         ];
         for (kind, expected, queries) in &kinds {
-            let asker = Asker { transport: Transport::Udp, allowed: true, truncate: false };
+            let asker = Asker { transport: Transport::Udp, allowed: true, recursion: false, truncate: false };
             let mut out = Vec::with_capacity(1232);
             let mut next = 0;
             group.bench_function(BenchmarkId::new(*kind, names), |b| {

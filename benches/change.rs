@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use privatelink_dns::serve::{Counters, Image};
+use privatelink_dns::serve::{Context, Counters, Image};
 use privatelink_dns::store::{Saved, Store};
 use privatelink_dns::zones::derive;
 
@@ -38,7 +38,10 @@ fn bench(c: &mut Criterion) {
     group.bench_function("load", |b| b.iter(|| Store::read(directory.path()).expect("loads")));
     let counters = Counters::new().expect("counters");
     group.bench_function("compile", |b| {
-        b.iter(|| Image::compile(&saved.generation, true, &counters).expect("compiles"))
+        b.iter(|| {
+            Image::compile(&saved.generation, Context { complete: true, ..Context::default() }, &counters)
+                .expect("compiles")
+        })
     });
     group.finish();
 }

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use privatelink_dns::serve::{Asker, Counters, Image, Outcome, Transport, answer};
+use privatelink_dns::serve::{Asker, Context, Counters, Image, Outcome, Transport, answer};
 use privatelink_dns::zones::generation::succeed;
 use privatelink_dns::zones::{EndpointShare, Placement, Publication, ResourceId, Share, Source};
 
@@ -83,7 +83,12 @@ fn image() -> Image {
     };
     let shares = BTreeMap::from([(share.application.clone(), Arc::new(share))]);
     let (generation, _) = succeed(None, shares, &publication, "test", now).expect("a generation");
-    let image = Image::compile(&generation, true, &Counters::new().expect("counters")).expect("an image");
+    let image = Image::compile(
+        &generation,
+        Context { complete: true, ..Context::default() },
+        &Counters::new().expect("counters"),
+    )
+    .expect("an image");
     // So that responses with EDNS carry an extended error too.
     image.mark_stale(&BTreeSet::from([id("Microsoft.IoTCentral/iotApps/app")]));
     image
@@ -128,7 +133,7 @@ fn answering_allocates_nothing() {
             for transport in [Transport::Udp, Transport::Tcp] {
                 for truncate in [false, transport == Transport::Udp] {
                     let request = query(name, kind, edns);
-                    let asker = Asker { transport, allowed: true, truncate };
+                    let asker = Asker { transport, allowed: true, recursion: false, truncate };
                     let before = ALLOCATIONS.get();
                     let outcome = answer(&image, &request, asker, &mut out);
                     let allocated = ALLOCATIONS.get() - before;

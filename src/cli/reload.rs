@@ -11,7 +11,7 @@ use super::Failure;
 use super::logging::Filter;
 use crate::azure::{Azure, Observer};
 use crate::config::Config;
-use crate::serve::Listeners;
+use crate::serve::{Listeners, Recursion, ResolverMetrics};
 use crate::sync::{Command, Handle};
 
 /// What a reload works with.
@@ -19,6 +19,7 @@ pub(super) struct Reloader<'a> {
     pub(super) file: &'a Path,
     pub(super) engine: &'a Handle,
     pub(super) observer: Arc<dyn Observer>,
+    pub(super) resolver_metrics: &'a ResolverMetrics,
     pub(super) filter: &'a Filter,
     /// The sockets came from systemd; the configured addresses are not used.
     pub(super) passed: bool,
@@ -29,14 +30,14 @@ impl Reloader<'_> {
     pub(super) async fn reload(
         &self,
         current: &mut Arc<Config>,
-        azure: &mut Arc<Azure>,
+        (azure, recursion): (&mut Arc<Azure>, &mut Option<Recursion>),
         listeners: &mut Listeners,
     ) -> Result<(), Failure> {
-        match self.prepare(current, azure, listeners).await {
-            Ok((config, client)) => {
+        match self.prepare(current, azure, recursion, listeners).await {
+            Ok((config, client, resolver)) => {
                 self.filter.set(&config.log);
-                (*current, *azure) = (config.clone(), client.clone());
-                self.engine.ask(|reply| Command::Reload(config, client, reply)).await?;
+                (*current, *azure, *recursion) = (config.clone(), client.clone(), resolver.clone());
+                self.engine.ask(|reply| Command::Reload(config, client, resolver, reply)).await?;
                 tracing::info!(file = %self.file.display(), "configuration reloaded");
             }
             Err(error) => {
@@ -52,8 +53,9 @@ impl Reloader<'_> {
         &self,
         current: &Config,
         azure: &Arc<Azure>,
+        recursion: &Option<Recursion>,
         listeners: &mut Listeners,
-    ) -> Result<(Arc<Config>, Arc<Azure>), Failure> {
+    ) -> Result<(Arc<Config>, Arc<Azure>, Option<Recursion>), Failure> {
         let file = self.file.to_owned();
         let config = tokio::task::spawn_blocking(move || Config::load(&file)).await??.config;
         if config.admin_listen != current.admin_listen {
@@ -73,9 +75,15 @@ impl Reloader<'_> {
         } else {
             Arc::new(Azure::new(&config.azure, self.observer.clone())?)
         };
+        // A resolver of the same settings keeps its cache.
+        let resolver = if config.resolver == current.resolver {
+            recursion.clone()
+        } else {
+            Recursion::new(config.resolver.as_ref(), self.resolver_metrics)?
+        };
         if !self.passed {
             listeners.listen(&config.dns.listen, config.dns.udp_threads)?;
         }
-        Ok((Arc::new(config), client))
+        Ok((Arc::new(config), client, resolver))
     }
 }

@@ -19,7 +19,7 @@ use super::{FAILURE, Failure, fail, logging, systemd};
 use crate::admin::{self, Admin, ArmStatistics, Metrics, Token, is_alive};
 use crate::azure::Azure;
 use crate::config::{Config, Loaded};
-use crate::serve::{Counters, Image, Listeners, Serving};
+use crate::serve::{Counters, Image, Listeners, Recursion, ResolverMetrics, Serving};
 use crate::store::{Opened, Saved, Store};
 use crate::sync::{Command, Engine, Handle, Parts, Statistics};
 use crate::zones::{Finding, FindingKind};
@@ -77,8 +77,10 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
     counters.register(&registry)?;
     let counters = Arc::new(counters);
     let statistics = Arc::new(Statistics::new(&registry)?);
-    let serving =
-        Arc::new(ArcSwap::from_pointee(Serving::new(Arc::new(Image::default()), &config.dns, None)));
+    let resolver_metrics = ResolverMetrics::new(&registry)?;
+    let mut recursion = Recursion::new(config.resolver.as_ref(), &resolver_metrics)?;
+    let image = Arc::new(Image::default());
+    let serving = Arc::new(ArcSwap::from_pointee(Serving::new(image, &config.dns, recursion.clone(), None)));
 
     // Listeners first: while the rest starts, queries are answered SERVFAIL or wait in the socket.
     let (deaths_sender, mut deaths) = mpsc::unbounded_channel();
@@ -101,6 +103,7 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
     let parts = Parts {
         config: config.clone(),
         azure: azure.clone(),
+        recursion: recursion.clone(),
         store,
         saved,
         findings,
@@ -134,8 +137,16 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
             _ = hangup.recv() => {
                 systemd::reloading();
                 let observer = observer.clone();
-                let reloader = Reloader { file, engine: &handle, observer, filter, passed: is_passed };
-                if let Err(error) = reloader.reload(&mut config, &mut azure, &mut listeners).await {
+                let reloader = Reloader {
+                    file,
+                    engine: &handle,
+                    observer,
+                    resolver_metrics: &resolver_metrics,
+                    filter,
+                    passed: is_passed,
+                };
+                let clients = (&mut azure, &mut recursion);
+                if let Err(error) = reloader.reload(&mut config, clients, &mut listeners).await {
                     break Err(error);
                 }
                 systemd::ready();
@@ -169,6 +180,9 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
             let _ = (&mut admin).await;
         }
         listeners.stop().await;
+        if let Some(recursion) = recursion {
+            recursion.resolver.stop().await;
+        }
     };
     if timeout(END, end).await.is_err() {
         tracing::warn!("not everything ended in time");

@@ -66,7 +66,7 @@ pub(super) fn read(root: &Section<'_>, poll_interval: Duration, report: &mut Rep
 
     let dns = Dns {
         listen: listen.drain(..).map(|item| item.value).collect(),
-        allow_query: allow_query(&dns, report),
+        allow_query: prefixes(&dns, "allow_query", ALLOW, report),
         udp_threads: dns.number("udp_threads", 0_usize, 0..=256, report),
         tcp_connections,
         tcp_connections_per_client: per_client,
@@ -142,8 +142,9 @@ fn report_overlaps(listen: &[Item<SocketAddr>], key: &str, report: &mut Report) 
     }
 }
 
-fn allow_query(dns: &Section<'_>, report: &mut Report) -> Vec<Prefix> {
-    let items = dns.list("allow_query", ALLOW, MAX_PREFIXES, report, prefixes);
+/// Who may do something; loopback and private networks when the key is absent.
+pub(super) fn prefixes(section: &Section<'_>, key: &str, example: &str, report: &mut Report) -> Vec<Prefix> {
+    let items = section.list(key, example, MAX_PREFIXES, report, prefix);
     let defaults = || ["loopback", "private"].into_iter().filter_map(keyword).flatten().collect();
     let Some(items) = items else { return defaults() };
     let mut prefixes = Vec::new();
@@ -155,7 +156,7 @@ fn allow_query(dns: &Section<'_>, report: &mut Report) -> Vec<Prefix> {
     prefixes
 }
 
-fn prefixes(field: &Field<'_>) -> Result<Vec<Prefix>, Wrong> {
+fn prefix(field: &Field<'_>) -> Result<Vec<Prefix>, Wrong> {
     let text = field.text()?;
     if let Some(prefixes) = keyword(text) {
         return Ok(prefixes);

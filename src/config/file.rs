@@ -4,7 +4,7 @@ use super::error::{ConfigErrors, Place};
 use super::reader::{Field, NamedFile, Report, Section, Wrong};
 use super::tree::{self, Entry, SyntaxError, Table};
 use super::types::Config;
-use super::{azure, daemon, dns, overlay, schema, scope, zones};
+use super::{azure, daemon, dns, overlay, resolver, schema, scope, zones};
 
 /// The version of the format that this release reads.
 const VERSION: i64 = 1;
@@ -63,6 +63,7 @@ pub(super) fn check(
     let guard = zones::guard(&root, &mut report);
     let publication = zones::publication(&root, &mut report);
     let (dns, admin_listen) = dns::read(&root, azure.poll_interval, &mut report);
+    let resolver = resolver::read(&root, &dns.listen, &mut report);
     let state_directory = daemon::state_directory(&root, &mut report);
     let log = daemon::log(&root, &mut report);
     let Some(publication) = publication.filter(|_| report.is_clean()) else {
@@ -75,6 +76,7 @@ pub(super) fn check(
         guard,
         publication,
         dns,
+        resolver,
         admin_listen,
         state_directory,
         log,

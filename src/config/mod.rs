@@ -18,6 +18,7 @@ mod load;
 mod overlay;
 mod prefix;
 mod reader;
+mod resolver;
 mod schema;
 mod scope;
 #[cfg(test)]
@@ -30,7 +31,10 @@ pub use error::{ConfigError, ConfigErrors, Place};
 pub use file::parse;
 pub use load::Loaded;
 pub use prefix::PrefixError;
-pub use types::{Azure, Cloud, Config, Credential, Discovery, Dns, Log, Prefix, RateLimit, UserAssigned};
+pub use types::{
+    Azure, Cloud, Config, Credential, Discovery, Dns, Log, Prefix, RateLimit, Resolver, Upstream,
+    UpstreamTransport, UserAssigned,
+};
 
 use crate::zones::ResourceId;
 

@@ -13,7 +13,19 @@ use super::tree::{Table, Value};
 pub(super) const SECTIONS: &[(&str, &[&str])] = &[
     (
         "",
-        &["version", "azure", "application", "discovery", "guard", "publish", "dns", "admin", "state", "log"],
+        &[
+            "version",
+            "azure",
+            "application",
+            "discovery",
+            "guard",
+            "publish",
+            "dns",
+            "resolver",
+            "admin",
+            "state",
+            "log",
+        ],
     ),
     (
         "azure",
@@ -74,13 +86,35 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
         ],
     ),
     ("dns.rate_limit", &["responses_per_second", "slip", "ipv4_prefix", "ipv6_prefix"]),
+    (
+        "resolver",
+        &[
+            "upstreams",
+            "order",
+            "allow",
+            "fallback",
+            "timeout",
+            "max_in_flight",
+            "cache_mib",
+            "max_ttl",
+            "max_negative_ttl",
+            "ca_file",
+        ],
+    ),
     ("admin", &["listen"]),
     ("state", &["directory"]),
     ("log", &["format", "level"]),
 ];
 
 /// The keys whose value is a list; comma separated in the environment.
-pub(super) const LISTS: &[&str] = &["dns.listen", "dns.allow_query", "publish.name_servers", "application"];
+pub(super) const LISTS: &[&str] = &[
+    "dns.listen",
+    "dns.allow_query",
+    "resolver.upstreams",
+    "resolver.allow",
+    "publish.name_servers",
+    "application",
+];
 
 /// The sections that may occur several times.
 pub(super) const REPEATED: &[&str] = &["application", "discovery"];

@@ -78,7 +78,8 @@ fn what_the_reference_shows_commented_out_can_be_used() {
     let mut text = String::new();
     for line in REFERENCE.lines() {
         let bare = line.strip_prefix("# ").unwrap_or(line);
-        let used = bare == "[[discovery]]" || bare.split_once(" = ").is_some_and(|(k, _)| !k.contains(' '));
+        let used = bare.starts_with('[') && bare.ends_with(']')
+            || bare.split_once(" = ").is_some_and(|(k, _)| !k.contains(' '));
         text.push_str(if used { bare } else { line });
         text.push('\n');
     }

@@ -25,6 +25,8 @@ pub struct Config {
     pub publication: Publication,
     /// How DNS is answered.
     pub dns: Dns,
+    /// How public DNS is asked; nothing when the daemon is no resolver.
+    pub resolver: Option<Resolver>,
     /// The listener for metrics, health and the API.
     pub admin_listen: SocketAddr,
     /// Where accepted generations are kept.
@@ -192,6 +194,61 @@ pub struct Dns {
     pub rate_limit: RateLimit,
     /// Answers are marked stale when an application had no complete poll for this long.
     pub stale_after: Duration,
+}
+
+/// How public DNS is asked for names that are not ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolver {
+    /// The servers that are asked; 1 to 16.
+    pub upstreams: Vec<Upstream>,
+    /// Ask the first three at once, instead of one after the other.
+    pub race: bool,
+    /// Who may ask for names of public DNS; anybody else is refused.
+    pub allow: Vec<Prefix>,
+    /// A name that is missing in a zone of ours is asked of public DNS too, instead of being denied.
+    pub fallback: bool,
+    /// The longest time for a query, all upstreams and attempts included; 100 ms to 30 s.
+    pub timeout: Duration,
+    /// Queries that may be under way at the upstreams.
+    pub max_in_flight: usize,
+    /// Memory for cached answers, in octets.
+    pub cache_bytes: usize,
+    /// The longest time that an answer is cached.
+    pub max_ttl: Duration,
+    /// The longest time that a denial is cached (RFC 2308 section 5).
+    pub max_negative_ttl: Duration,
+    /// PEM file with certificates of authorities trusted for upstreams beside the system's own.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// A server that knows public DNS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// How it is asked.
+    pub transport: UpstreamTransport,
+}
+
+/// How an upstream is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UpstreamTransport {
+    /// Datagrams; TCP for answers that do not fit.
+    Udp,
+    /// A TCP connection for each query.
+    Tcp,
+    /// DNS over TLS (RFC 7858).
+    Tls {
+        /// The name in its certificate.
+        server_name: String,
+    },
+    /// DNS over HTTPS (RFC 8484), HTTP/2.
+    Https {
+        /// The name in its certificate.
+        server_name: String,
+        /// The path of its service.
+        path: String,
+    },
 }
 
 /// Response rate limiting of UDP, per client network; loopback is never limited.

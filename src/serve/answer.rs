@@ -1,11 +1,11 @@
 //! The answer: a pure function from an image and a query's octets to a response's octets.
 //!
 //! UDP, TCP, tests, benchmarks and fuzzers call the same function. It allocates nothing once the
-//! buffer has grown to the size of a response.
+//! buffer has grown to the size of a response. What only public DNS knows it leaves to the resolver.
 
 use super::counters::Transport;
-use super::image::{Found, Image, Node, TYPE_A, TYPE_NS, TYPE_SOA, ZoneImage};
-use super::message::{self, Edns, HEADER, Query, Question};
+use super::image::{ADDRESS, Found, Image, Link, Node, TYPE_A, TYPE_NS, TYPE_SOA, ZoneImage};
+use super::message::{self, Edns, HEADER, NAME, Query, Question};
 
 /// The largest response over UDP: what passes everywhere without fragments (DNS Flag Day 2020).
 pub const UDP_PAYLOAD: u16 = 1232;
@@ -13,7 +13,7 @@ pub const UDP_PAYLOAD: u16 = 1232;
 const CLASS_IN: u16 = 1;
 
 /// Octets of an OPT record without options, and of an Extended DNS Error without text.
-const OPT: usize = 11;
+pub(super) const OPT: usize = 11;
 const EDE: usize = 6;
 
 /// Who asks, and how.
@@ -23,6 +23,8 @@ pub struct Asker {
     pub transport: Transport,
     /// The access list lets the client ask.
     pub allowed: bool,
+    /// The client may ask for names of public DNS as well, and there is a resolver for them.
+    pub recursion: bool,
     /// The rate limit wants a truncated answer, so that a real client comes back over TCP.
     pub truncate: bool,
 }
@@ -41,45 +43,81 @@ pub enum Outcome {
         /// Index of the zone among the image's.
         zone: Option<u32>,
     },
+    /// No answer yet: public DNS has to be asked.
+    Forward {
+        /// QTYPE.
+        kind: u16,
+        /// Index of the zone in which the name is missing.
+        zone: Option<u32>,
+    },
 }
 
 /// RCODEs (RFC 6895 section 2.3).
-mod rcode {
-    pub(super) const NOERROR: u16 = 0;
-    pub(super) const FORMERR: u16 = 1;
-    pub(super) const SERVFAIL: u16 = 2;
-    pub(super) const NXDOMAIN: u16 = 3;
-    pub(super) const NOTIMP: u16 = 4;
-    pub(super) const REFUSED: u16 = 5;
-    pub(super) const BADVERS: u16 = 16;
+pub(super) mod rcode {
+    pub(in crate::serve) const NOERROR: u16 = 0;
+    pub(in crate::serve) const FORMERR: u16 = 1;
+    pub(in crate::serve) const SERVFAIL: u16 = 2;
+    pub(in crate::serve) const NXDOMAIN: u16 = 3;
+    pub(in crate::serve) const NOTIMP: u16 = 4;
+    pub(in crate::serve) const REFUSED: u16 = 5;
+    pub(in crate::serve) const BADVERS: u16 = 16;
 }
 
 /// Extended DNS Errors (RFC 8914 section 4).
-mod ede {
-    pub(super) const STALE_ANSWER: u16 = 3;
-    pub(super) const NOT_READY: u16 = 14;
-    pub(super) const PROHIBITED: u16 = 18;
-    pub(super) const STALE_NXDOMAIN: u16 = 19;
-    pub(super) const NOT_AUTHORITATIVE: u16 = 20;
-    pub(super) const NOT_SUPPORTED: u16 = 21;
+pub(super) mod ede {
+    pub(in crate::serve) const STALE_ANSWER: u16 = 3;
+    pub(in crate::serve) const NOT_READY: u16 = 14;
+    pub(in crate::serve) const PROHIBITED: u16 = 18;
+    pub(in crate::serve) const STALE_NXDOMAIN: u16 = 19;
+    pub(in crate::serve) const NOT_AUTHORITATIVE: u16 = 20;
+    pub(in crate::serve) const NOT_SUPPORTED: u16 = 21;
+    pub(in crate::serve) const NO_REACHABLE_AUTHORITY: u16 = 22;
 }
+
+const TYPE_CNAME: u16 = 5;
+const TYPE_ANY: u16 = 255;
 
 /// The sections of a response behind its question.
 #[derive(Default)]
-struct Reply<'a> {
-    rcode: u16,
+pub(super) struct Reply<'a> {
+    pub(super) rcode: u16,
     authoritative: bool,
+    /// Aliases in front of the answers, from the question's name on.
+    chain: &'a [Link],
+    /// Seconds by which the aliases' TTLs are counted down.
+    age: u32,
     answers: &'a [u8],
     answer_count: u16,
     /// The zone whose SOA stands in the authority section.
     negative: Option<&'a ZoneImage>,
     ede: Option<u16>,
-    zone: Option<u32>,
+    pub(super) zone: Option<u32>,
 }
 
-impl Reply<'_> {
-    fn error(rcode: u16, ede: Option<u16>) -> Self {
+impl<'a> Reply<'a> {
+    pub(super) fn error(rcode: u16, ede: Option<u16>) -> Self {
         Self { rcode, ede, ..Self::default() }
+    }
+
+    /// A chain of aliases that ends at a name of ours, for a question of a type.
+    pub(super) fn chain(image: &'a Image, chain: &'a [Link], age: u32, node: Node, kind: u16) -> Self {
+        let zone = &image.zones[node.zone as usize];
+        let (answers, answer_count): (&[u8], u16) = match kind {
+            TYPE_A => (image.addresses(node), node.addresses),
+            _ => (&[], 0),
+        };
+        // A question for aliases is answered by them.
+        let negative = (answer_count == 0 && !matches!(kind, TYPE_CNAME | TYPE_ANY)).then_some(zone);
+        Self {
+            chain,
+            age,
+            answers,
+            answer_count,
+            negative,
+            ede: zone.is_stale().then_some(ede::STALE_ANSWER),
+            zone: Some(node.zone),
+            ..Self::default()
+        }
     }
 }
 
@@ -92,65 +130,106 @@ pub fn answer(image: &Image, request: &[u8], asker: Asker, out: &mut Vec<u8>) ->
     let opcode = request[2] >> 3 & 0x0f;
     let read = message::read(request);
     let query = read.unwrap_or(Query { question: None, edns: None });
+    let kind = query.question.map_or(0, |question| question.kind);
     let reply = match (opcode, read, query.question) {
         (1.., _, _) => Reply::error(rcode::NOTIMP, None),
         (0, Ok(_), Some(question)) => match query.edns {
             Some(edns) if edns.version > 0 => Reply::error(rcode::BADVERS, None),
-            _ => lookup(image, question, asker),
+            _ => match lookup(image, question, request[2] & 0x01 != 0, asker) {
+                Lookup::Ours(reply) => reply,
+                Lookup::Public(zone) => return Outcome::Forward { kind, zone },
+            },
         },
         // Not readable, no question, or more than one (RFC 9619).
         (0, _, _) => Reply::error(rcode::FORMERR, None),
     };
     write(request, query, &reply, asker, out);
-    Outcome::Answered { rcode: reply.rcode, kind: query.question.map_or(0, |q| q.kind), zone: reply.zone }
+    Outcome::Answered { rcode: reply.rcode, kind, zone: reply.zone }
 }
 
-fn lookup<'a>(image: &'a Image, question: Question<'_>, asker: Asker) -> Reply<'a> {
+/// Who knows the answer to a question.
+enum Lookup<'a> {
+    /// The image.
+    Ours(Reply<'a>),
+    /// Public DNS; with the zone of ours in which the name is missing.
+    Public(Option<u32>),
+}
+
+impl<'a> From<Reply<'a>> for Lookup<'a> {
+    fn from(reply: Reply<'a>) -> Self {
+        Self::Ours(reply)
+    }
+}
+
+fn lookup<'a>(image: &'a Image, question: Question<'_>, desired: bool, asker: Asker) -> Lookup<'a> {
+    if let Some(reply) = without_name(question, asker) {
+        return Lookup::Ours(reply);
+    }
+    let mut buffer = [0; NAME];
+    let Some(name) = question.lower(&mut buffer) else {
+        return Lookup::Ours(Reply::error(rcode::FORMERR, None));
+    };
+    let found = image.find(name);
+    if let Found::Node(node) = found
+        && (image.context.complete || node.apex || node.addresses > 0)
+    {
+        return Lookup::Ours(positive(image, node, question.kind));
+    }
+    if asker.recursion
+        && let Some(alias) = image.alias(name)
+    {
+        let chain = std::slice::from_ref(&alias.link);
+        return Lookup::Ours(Reply::chain(image, chain, 0, alias.node, question.kind));
+    }
+    Lookup::Ours(match found {
+        Found::NotOurs if asker.recursion && desired && !image.may_be_ours(name) => {
+            return Lookup::Public(None);
+        }
+        // As long as an application was never read, a name without records may be one of its own.
+        _ if !image.context.complete => Reply::error(rcode::SERVFAIL, Some(ede::NOT_READY)),
+        Found::Missing(index) if image.context.fallback && asker.recursion => {
+            return Lookup::Public(Some(index));
+        }
+        Found::Missing(_) if image.context.fallback => Reply::error(rcode::REFUSED, Some(ede::PROHIBITED)),
+        Found::Missing(index) => missing(image, index),
+        Found::NotOurs => Reply::error(rcode::REFUSED, Some(ede::NOT_AUTHORITATIVE)),
+        // Complete, or it would have been answered above.
+        Found::Node(node) => positive(image, node, question.kind),
+    })
+}
+
+/// The reply to a question that needs no look at its name.
+fn without_name<'a>(question: Question<'_>, asker: Asker) -> Option<Reply<'a>> {
     if question.class != CLASS_IN {
-        return Reply::error(rcode::REFUSED, Some(ede::NOT_SUPPORTED));
+        return Some(Reply::error(rcode::REFUSED, Some(ede::NOT_SUPPORTED)));
     }
     match question.kind {
         // OPT, TKEY and TSIG are no types to ask for.
-        41 | 249 | 250 => return Reply::error(rcode::FORMERR, None),
+        41 | 249 | 250 => return Some(Reply::error(rcode::FORMERR, None)),
         // MAILB and MAILA are obsolete.
-        253 | 254 => return Reply::error(rcode::NOTIMP, None),
+        253 | 254 => return Some(Reply::error(rcode::NOTIMP, None)),
         _ => {}
     }
-    if !asker.allowed {
-        return Reply::error(rcode::REFUSED, Some(ede::PROHIBITED));
+    if !asker.allowed && !asker.recursion {
+        return Some(Reply::error(rcode::REFUSED, Some(ede::PROHIBITED)));
     }
     // IXFR and AXFR: no transfers to anybody.
     if matches!(question.kind, 251 | 252) {
-        return Reply::error(rcode::REFUSED, Some(ede::NOT_SUPPORTED));
+        return Some(Reply::error(rcode::REFUSED, Some(ede::NOT_SUPPORTED)));
     }
-    if asker.truncate {
-        return Reply::default();
-    }
-    let mut buffer = [0; 255];
-    let name = question.name();
-    let Some(lower) = buffer.get_mut(..name.len()) else { return Reply::error(rcode::FORMERR, None) };
-    lower.copy_from_slice(name);
-    // Length octets are at most 63, below every letter, so this cannot touch them.
-    lower.make_ascii_lowercase();
-    let found = image.find(lower);
-    // As long as an application was never read, a name without records may be one of its own.
-    if !image.complete && !matches!(found, Found::Node(node) if node.apex || node.addresses > 0) {
-        return Reply::error(rcode::SERVFAIL, Some(ede::NOT_READY));
-    }
-    match found {
-        Found::Node(node) => positive(image, node, question.kind),
-        Found::Missing(index) => {
-            let zone = &image.zones[index as usize];
-            Reply {
-                rcode: rcode::NXDOMAIN,
-                authoritative: true,
-                negative: Some(zone),
-                ede: zone.is_stale().then_some(ede::STALE_NXDOMAIN),
-                zone: Some(index),
-                ..Reply::default()
-            }
-        }
-        Found::NotOurs => Reply::error(rcode::REFUSED, Some(ede::NOT_AUTHORITATIVE)),
+    asker.truncate.then(Reply::default)
+}
+
+/// The name does not exist in the zone with this index.
+fn missing(image: &Image, index: u32) -> Reply<'_> {
+    let zone = &image.zones[index as usize];
+    Reply {
+        rcode: rcode::NXDOMAIN,
+        authoritative: true,
+        negative: Some(zone),
+        ede: zone.is_stale().then_some(ede::STALE_NXDOMAIN),
+        zone: Some(index),
+        ..Reply::default()
     }
 }
 
@@ -162,8 +241,8 @@ fn positive(image: &Image, node: Node, kind: u16) -> Reply<'_> {
         TYPE_SOA if node.apex => (&zone.soa, 1),
         TYPE_NS if node.apex => (&zone.ns.0, zone.ns.1),
         // One RRset is enough for ANY (RFC 8482 section 4.1).
-        255 if node.addresses > 0 => (image.addresses(node), node.addresses),
-        255 if node.apex => (&zone.soa, 1),
+        TYPE_ANY if node.addresses > 0 => (image.addresses(node), node.addresses),
+        TYPE_ANY if node.apex => (&zone.soa, 1),
         _ => (&[], 0),
     };
     Reply {
@@ -174,16 +253,18 @@ fn positive(image: &Image, node: Node, kind: u16) -> Reply<'_> {
         negative: (answer_count == 0).then_some(zone),
         ede: zone.is_stale().then_some(ede::STALE_ANSWER),
         zone: Some(node.zone),
+        ..Reply::default()
     }
 }
 
 /// Writes header, question, sections and OPT; what does not fit is left out, with TC set.
-fn write(request: &[u8], query: Query<'_>, reply: &Reply<'_>, asker: Asker, out: &mut Vec<u8>) {
+pub(super) fn write(request: &[u8], query: Query<'_>, reply: &Reply<'_>, asker: Asker, out: &mut Vec<u8>) {
     let question = query.question.map_or(&[][..], |q| q.bytes);
     let opt = query.edns.map_or(0, |_| OPT);
-    // The SOA's owner is a pointer into the question's name, of which the origin is the end.
+    let chain: usize = reply.chain.iter().map(Link::size).sum();
+    // The SOA's owner is a pointer into the name in front of it, of which the origin is the end.
     let authority = reply.negative.map_or(0, |zone| 2 + zone.negative.len());
-    let size = HEADER + question.len() + reply.answers.len() + authority + opt;
+    let size = HEADER + question.len() + chain + reply.answers.len() + authority + opt;
     let limit = limit(asker, query.edns);
     let truncated = asker.truncate && reply.rcode == rcode::NOERROR || size > limit;
     // An extended error goes before data does, and TC says so (RFC 8914 section 3).
@@ -193,9 +274,12 @@ fn write(request: &[u8], query: Query<'_>, reply: &Reply<'_>, asker: Asker, out:
     out.extend_from_slice(&request[..2]);
     let flags =
         0x80 | request[2] & 0x79 | if reply.authoritative { 0x04 } else { 0 } | if cut { 0x02 } else { 0 };
-    // RD and CD are the client's; RA, Z and AD are not set.
-    out.extend_from_slice(&[flags, request[3] & 0x10 | (reply.rcode & 0x0f) as u8]);
-    let (answers, negative) = if truncated { (0, None) } else { (reply.answer_count, reply.negative) };
+    // RD and CD are the client's; Z and AD are not set.
+    let available = if asker.recursion { 0x80 } else { 0 };
+    out.extend_from_slice(&[flags, request[3] & 0x10 | available | (reply.rcode & 0x0f) as u8]);
+    let aliases = reply.chain.len() as u16;
+    let (answers, negative) =
+        if truncated { (0, None) } else { (aliases + reply.answer_count, reply.negative) };
     for count in [
         u16::from(query.question.is_some()),
         answers,
@@ -205,21 +289,52 @@ fn write(request: &[u8], query: Query<'_>, reply: &Reply<'_>, asker: Asker, out:
         out.extend_from_slice(&count.to_be_bytes());
     }
     out.extend_from_slice(question);
-    if answers > 0 {
-        out.extend_from_slice(reply.answers);
-    }
-    if let Some(zone) = negative {
-        // A name has at most 255 octets, so the pointer stays below 2^14.
-        let origin = HEADER + question.len() - 4 - zone.origin_length;
-        out.extend_from_slice(&(0xc000 | origin as u16).to_be_bytes());
-        out.extend_from_slice(&zone.negative);
+    if !truncated {
+        write_sections(reply, HEADER + question.len() - 4.min(question.len()), out);
     }
     if let Some(edns) = query.edns {
         write_opt(edns, reply.rcode, ede, out);
     }
 }
 
-fn write_opt(edns: Edns, rcode: u16, ede: Option<u16>, out: &mut Vec<u8>) {
+/// Writes the records. `end` is where the question's name ends.
+fn write_sections(reply: &Reply<'_>, mut end: usize, out: &mut Vec<u8>) {
+    // Names stand at the start of the message, at most a chain of aliases behind the header, so
+    // every pointer stays below 2^14.
+    let mut owner = HEADER;
+    for link in reply.chain {
+        write_pointer(owner, out);
+        out.extend_from_slice(&[0, 5, 0, 1]);
+        out.extend_from_slice(&link.ttl.saturating_sub(reply.age).to_be_bytes());
+        out.extend_from_slice(&(link.target.len() as u16).to_be_bytes());
+        owner = out.len();
+        out.extend_from_slice(&link.target);
+        end = out.len();
+    }
+    let start = out.len();
+    out.extend_from_slice(reply.answers);
+    if !reply.chain.is_empty() {
+        // The finished records are owned by the question's name.
+        for record in out[start..].chunks_exact_mut(ADDRESS) {
+            record[..2].copy_from_slice(&pointer(owner));
+        }
+    }
+    if let Some(zone) = reply.negative {
+        write_pointer(end - zone.origin_length, out);
+        out.extend_from_slice(&zone.negative);
+    }
+}
+
+/// A pointer to a name that stands earlier in the message (RFC 1035 section 4.1.4).
+const fn pointer(at: usize) -> [u8; 2] {
+    (0xc000 | at as u16).to_be_bytes()
+}
+
+fn write_pointer(at: usize, out: &mut Vec<u8>) {
+    out.extend_from_slice(&pointer(at));
+}
+
+pub(super) fn write_opt(edns: Edns, rcode: u16, ede: Option<u16>, out: &mut Vec<u8>) {
     let [payload_high, payload_low] = UDP_PAYLOAD.to_be_bytes();
     let dnssec_ok = if edns.dnssec_ok { 0x80 } else { 0 };
     out.extend_from_slice(&[0, 0, 41, payload_high, payload_low, (rcode >> 4) as u8, 0, dnssec_ok, 0]);
@@ -233,7 +348,7 @@ fn write_opt(edns: Edns, rcode: u16, ede: Option<u16>, out: &mut Vec<u8>) {
 }
 
 /// The largest response that the client takes.
-fn limit(asker: Asker, edns: Option<Edns>) -> usize {
+pub(super) fn limit(asker: Asker, edns: Option<Edns>) -> usize {
     match (asker.transport, edns) {
         (Transport::Tcp, _) => usize::from(u16::MAX),
         (Transport::Udp, Some(edns)) => usize::from(edns.payload.clamp(512, UDP_PAYLOAD)),

@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::iter::successors;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::counters::{Counters, ZoneCounters};
-use crate::zones::{DnsName, Form, Generation, Publication, ResourceId, Zone};
+use crate::zones::{DnsName, Form, Generation, Publication, ResourceId, Zone, public_suffix};
 
 /// TYPE codes (RFC 1035 section 3.2.2).
 pub(super) const TYPE_A: u16 = 1;
@@ -27,6 +27,47 @@ const EXPIRE: u32 = 14 * 24 * 3600;
 /// (RFC 1035 section 4.1.4).
 const QUESTION_NAME: [u8; 2] = [0xc0, 12];
 
+/// What an image holds beside its generation.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Context {
+    /// Every application of the configuration has been observed at least once. As long as it is
+    /// not, nothing is denied: a name that is missing may belong to one of the others.
+    pub complete: bool,
+    /// Clients may ask for names of public DNS: names that are held are also answered under their
+    /// public form.
+    pub resolver: bool,
+    /// A name that is missing in a zone of ours is asked of public DNS.
+    pub fallback: bool,
+    /// Required members that have no address yet, in lower case.
+    pub expected: BTreeSet<String>,
+}
+
+/// An alias: a CNAME record without its owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Link {
+    /// Where it leads, in lower-case wire format.
+    pub(super) target: Box<[u8]>,
+    /// TTL in seconds.
+    pub(super) ttl: u32,
+}
+
+impl Link {
+    /// Octets of the record with a pointer for its owner.
+    pub(super) fn size(&self) -> usize {
+        12 + self.target.len()
+    }
+}
+
+/// A public name that leads to a privatelink name of ours.
+pub(super) struct Alias {
+    pub(super) link: Link,
+    /// The privatelink name.
+    pub(super) node: Node,
+}
+
+/// Octets of a finished A record.
+pub(super) const ADDRESS: usize = 16;
+
 /// A generation compiled for answering.
 #[derive(Default)]
 pub struct Image {
@@ -34,11 +75,19 @@ pub struct Image {
     nodes: HashMap<Box<[u8]>, Node>,
     /// The zones, by [`Node::zone`].
     pub(super) zones: Vec<ZoneImage>,
+    /// Public names, lower-case wire format → where they lead; only for a resolver.
+    aliases: HashMap<Box<[u8]>, Alias>,
+    /// Names of members without an address → how often they were asked of public DNS.
+    expected: HashMap<Box<[u8]>, Expected>,
     /// Finished answer records.
     records: Vec<u8>,
-    /// Every application of the configuration has been observed at least once. As long as it is
-    /// not, nothing is denied: a name that is missing may belong to one of the others.
-    pub(super) complete: bool,
+    pub(super) context: Context,
+}
+
+/// A name that should be ours.
+struct Expected {
+    member: String,
+    asked: AtomicU64,
 }
 
 /// A name that exists.
@@ -88,9 +137,13 @@ impl Image {
     ///
     /// # Errors
     /// When there is more of something than the image's numbers hold.
-    pub fn compile(generation: &Generation, complete: bool, counters: &Counters) -> Result<Self, ImageError> {
+    pub fn compile(
+        generation: &Generation,
+        context: Context,
+        counters: &Counters,
+    ) -> Result<Self, ImageError> {
         let mut image =
-            Self { nodes: HashMap::with_capacity(2 * generation.names()), complete, ..Self::default() };
+            Self { nodes: HashMap::with_capacity(2 * generation.names()), context, ..Self::default() };
         let mut origins = BTreeMap::new();
         for (origin, zone) in &generation.zones {
             let Some(serial) = generation.serial(origin) else { continue };
@@ -116,7 +169,39 @@ impl Image {
                 image.add(owner, Node { zone: index, apex: owner == origin, start, addresses: count });
             }
         }
+        if image.context.resolver {
+            image.add_aliases(generation);
+            image.add_expected(generation);
+        }
         Ok(image)
+    }
+
+    /// Public names lead where public DNS would lead them. The application's own name has an alias
+    /// only when it is switched on: its public chain decides.
+    fn add_aliases(&mut self, generation: &Generation) {
+        let publication = &generation.publication;
+        for (_, public, placement) in generation.shares.values().flat_map(|share| share.placements()) {
+            if placement.own_name && !publication.application_name {
+                continue;
+            }
+            let Some(target) = placement.owner(public).map(|owner| owner.to_wire()) else { continue };
+            let Some(node) = self.nodes.get(&*target).copied() else { continue };
+            let link = Link { target: target.into(), ttl: publication.ttl };
+            self.aliases.insert(public.to_wire().into(), Alias { link, node });
+        }
+    }
+
+    /// The names that members without an address would have: in which zone is not known, so in each.
+    fn add_expected(&mut self, generation: &Generation) {
+        let zones = generation.shares.values().flat_map(|share| &share.zones);
+        let origins: BTreeSet<DnsName> =
+            zones.flat_map(|zone| public_suffix(zone).into_iter().chain([zone.clone()])).collect();
+        for member in &self.context.expected {
+            for name in origins.iter().filter_map(|origin| origin.prepend(member).ok()) {
+                let expected = Expected { member: member.clone(), asked: AtomicU64::new(0) };
+                self.expected.insert(name.to_wire().into(), expected);
+            }
+        }
     }
 
     fn push_address(&mut self, ttl: u32, address: Ipv4Addr) {
@@ -145,6 +230,59 @@ impl Image {
         self.nodes.insert(name.to_wire().into(), node);
     }
 
+    /// A public name, in lower-case wire format, that leads to a name of ours.
+    pub(super) fn alias(&self, name: &[u8]) -> Option<&Alias> {
+        self.aliases.get(name)
+    }
+
+    /// A name with addresses, in lower-case wire format.
+    pub(super) fn held(&self, name: &[u8]) -> Option<Node> {
+        self.nodes.get(name).copied().filter(|node| node.addresses > 0)
+    }
+
+    /// Whether a name outside of all zones may belong to one that is not known yet: nothing was ever
+    /// loaded, and the name has the label that every zone of ours starts with.
+    pub(super) fn may_be_ours(&self, name: &[u8]) -> bool {
+        const LABEL: &[u8] = b"\x0bprivatelink";
+        !self.context.complete && !self.is_loaded() && name.windows(LABEL.len()).any(|part| part == LABEL)
+    }
+
+    /// Whether a name is missing in a zone of ours and may belong to an application that was never
+    /// read.
+    pub(super) fn is_unknown(&self, name: &[u8]) -> bool {
+        !self.context.complete && matches!(self.find(name), Found::Missing(_))
+    }
+
+    /// Counts a name, in lower-case wire format, that public DNS was asked for although it should be
+    /// ours; says whether it is one.
+    pub(super) fn count_leak(&self, name: &[u8]) -> bool {
+        let Some(expected) = self.expected.get(name) else { return false };
+        expected.asked.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+
+    /// Takes over what an earlier image counted, for the members that still have no address.
+    pub fn carry_leaks(&self, earlier: &BTreeMap<String, u64>) {
+        for (member, asked) in earlier {
+            if let Some(expected) = self.expected.values().find(|expected| expected.member == *member) {
+                expected.asked.fetch_add(*asked, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// The members without an address whose names public DNS was asked for, with how often.
+    #[must_use]
+    pub fn leaks(&self) -> BTreeMap<String, u64> {
+        let mut leaks = BTreeMap::new();
+        for expected in self.expected.values() {
+            let asked = expected.asked.load(Ordering::Relaxed);
+            if asked > 0 {
+                *leaks.entry(expected.member.clone()).or_default() += asked;
+            }
+        }
+        leaks
+    }
+
     /// Finds a name given in lower-case wire format.
     pub(super) fn find(&self, name: &[u8]) -> Found {
         if let Some(node) = self.nodes.get(name) {
@@ -163,9 +301,8 @@ impl Image {
 
     /// The A records of a node, ready to be copied behind the question.
     pub(super) fn addresses(&self, node: Node) -> &[u8] {
-        const RECORD: usize = 16;
         let start = node.start as usize;
-        self.records.get(start..start + RECORD * usize::from(node.addresses)).unwrap_or_default()
+        self.records.get(start..start + ADDRESS * usize::from(node.addresses)).unwrap_or_default()
     }
 
     /// Whether there is anything to answer from.
@@ -174,10 +311,10 @@ impl Image {
         !self.zones.is_empty()
     }
 
-    /// Whether every application of the configuration has been observed at least once.
+    /// What it was compiled with.
     #[must_use]
-    pub const fn is_complete(&self) -> bool {
-        self.complete
+    pub const fn context(&self) -> &Context {
+        &self.context
     }
 
     /// Tells which applications' data is old; answers about their zones say so from now on.

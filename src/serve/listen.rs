@@ -176,6 +176,7 @@ impl Listeners {
         let (shared, counters, stop) =
             (self.shared.clone(), self.counters.clone(), listener.stop_udp.clone());
         let obituary = Obituary::new(&self.deaths, format!("the UDP thread of {address}"));
+        let socket = Arc::new(socket);
         let thread = thread::Builder::new()
             .name("dns-udp".to_owned())
             .spawn(move || {

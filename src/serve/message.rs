@@ -7,7 +7,7 @@
 pub(super) const HEADER: usize = 12;
 
 /// The longest name in wire format (RFC 1035 section 2.3.4).
-const NAME: usize = 255;
+pub(super) const NAME: usize = 255;
 
 const TYPE_OPT: u16 = 41;
 
@@ -36,6 +36,17 @@ impl<'a> Question<'a> {
     /// The name in wire format, as sent.
     pub(super) fn name(&self) -> &'a [u8] {
         &self.bytes[..self.bytes.len() - 4]
+    }
+
+    /// The name in lower case, written into a buffer; nothing when it does not fit, which reading it
+    /// has ruled out.
+    pub(super) fn lower<'b>(&self, buffer: &'b mut [u8; NAME]) -> Option<&'b [u8]> {
+        let name = self.name();
+        let lower = buffer.get_mut(..name.len())?;
+        lower.copy_from_slice(name);
+        // Length octets are at most 63, below every letter, so this cannot touch them.
+        lower.make_ascii_lowercase();
+        Some(lower)
     }
 }
 

@@ -101,6 +101,12 @@ impl Batch {
         Some((socket_address(&self.addresses[i])?, content))
     }
 
+    /// Where datagram `i` came from, for an answer that is not part of the batch.
+    pub(super) fn origin(&self, i: usize) -> Option<Origin> {
+        let header = &self.headers[i].msg_hdr;
+        Some(Origin { client: socket_address(&self.addresses[i])?, destination: destination(header) })
+    }
+
     /// Addresses the next outgoing datagram to the sender of datagram `i`, from the address that
     /// it was sent to.
     pub(super) fn reply(&mut self, i: usize) {
@@ -146,6 +152,38 @@ impl Batch {
             }
         }
         sent
+    }
+}
+
+/// Where a datagram came from, and which address it was sent to.
+pub(super) struct Origin {
+    client: SocketAddr,
+    destination: Option<Destination>,
+}
+
+impl Origin {
+    /// Sends an answer, without waiting for room in the socket's buffer.
+    ///
+    /// # Errors
+    /// Those of `sendmsg`.
+    pub(super) fn send(&self, socket: BorrowedFd<'_>, answer: &[u8]) -> io::Result<()> {
+        let mut control = Control([0; 128]);
+        let length = self.destination.map_or(0, |destination| destination.write(&mut control));
+        let client = socket2::SockAddr::from(self.client);
+        let mut vector = libc::iovec { iov_base: answer.as_ptr().cast_mut().cast(), iov_len: answer.len() };
+        // SAFETY: all-zero is a valid value of this plain C structure.
+        let mut header: libc::msghdr = unsafe { mem::zeroed() };
+        header.msg_name = client.as_ptr().cast_mut().cast();
+        header.msg_namelen = client.len();
+        header.msg_iov = &raw mut vector;
+        header.msg_iovlen = 1;
+        if length > 0 {
+            header.msg_control = control.0.as_mut_ptr().cast();
+            header.msg_controllen = length as _;
+        }
+        // SAFETY: the header points to values of this function that the kernel only reads.
+        let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, libc::MSG_DONTWAIT) };
+        if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 }
 

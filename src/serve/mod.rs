@@ -12,6 +12,7 @@ mod listen;
 mod message;
 mod mmsg;
 mod rate_limit;
+mod resolver;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -25,11 +26,12 @@ use arc_swap::ArcSwap;
 
 pub use answer::{Asker, Outcome, UDP_PAYLOAD, answer};
 pub use counters::{Counters, Transport, ZoneCounters};
-pub use image::{Image, ImageError};
+pub use image::{Context, Image, ImageError};
 pub use listen::{ListenError, Listeners, Passed};
 pub use rate_limit::{RateLimiter, Verdict};
+pub use resolver::{Resolver, ResolverError, ResolverMetrics};
 
-use crate::config::{Dns, Prefix};
+use crate::config::{self, Dns, Prefix};
 
 /// What every answer is made from, replaced as a whole.
 pub struct Serving {
@@ -37,10 +39,40 @@ pub struct Serving {
     pub image: Arc<Image>,
     /// Who may ask.
     pub allow: Vec<Prefix>,
+    /// What knows public DNS; nothing when the daemon is no resolver.
+    pub recursion: Option<Recursion>,
     /// Limits UDP responses.
     pub limiter: Arc<RateLimiter>,
     /// Limits of TCP.
     pub tcp: TcpLimits,
+}
+
+/// The resolver, and for whom.
+#[derive(Clone)]
+pub struct Recursion {
+    /// What asks public DNS.
+    pub resolver: Arc<Resolver>,
+    /// Who may ask for names of public DNS.
+    pub allow: Vec<Prefix>,
+}
+
+impl Recursion {
+    /// The resolver of a configuration, with an empty cache; nothing where none is configured. Needs
+    /// a tokio runtime around it.
+    ///
+    /// # Errors
+    /// When TLS to its upstreams cannot be set up.
+    pub fn new(
+        config: Option<&config::Resolver>,
+        metrics: &ResolverMetrics,
+    ) -> Result<Option<Self>, ResolverError> {
+        config
+            .map(|config| {
+                let resolver = Arc::new(Resolver::new(config, metrics.clone())?);
+                Ok(Self { resolver, allow: config.allow.clone() })
+            })
+            .transpose()
+    }
 }
 
 /// Limits of TCP connections.
@@ -58,16 +90,22 @@ pub struct TcpLimits {
 pub type Shared = Arc<ArcSwap<Serving>>;
 
 impl Serving {
-    /// Answers from `image` under the limits of the configuration; a limiter of the same settings
+    /// Answers from `image`, and from public DNS where `recursion` is given, under the limits of the configuration; a limiter of the same settings
     /// is kept with its buckets.
     #[must_use]
-    pub fn new(image: Arc<Image>, dns: &Dns, limiter: Option<Arc<RateLimiter>>) -> Self {
+    pub fn new(
+        image: Arc<Image>,
+        dns: &Dns,
+        recursion: Option<Recursion>,
+        limiter: Option<Arc<RateLimiter>>,
+    ) -> Self {
         let limiter = limiter
             .filter(|l| l.settings() == dns.rate_limit)
             .unwrap_or_else(|| Arc::new(RateLimiter::new(dns.rate_limit)));
         Self {
             image,
             allow: dns.allow_query.clone(),
+            recursion,
             limiter,
             tcp: TcpLimits {
                 connections: dns.tcp_connections,
@@ -77,9 +115,22 @@ impl Serving {
         }
     }
 
-    fn allows(&self, client: IpAddr) -> bool {
+    /// Whether the client may ask nothing at all.
+    fn is_stranger(&self, client: IpAddr) -> bool {
+        let asker = self.asker(client, Transport::Tcp, false);
+        !asker.allowed && !asker.recursion
+    }
+
+    /// Who asks, over which transport.
+    fn asker(&self, client: IpAddr, transport: Transport, truncate: bool) -> Asker {
         let client = client.to_canonical();
-        self.allow.iter().any(|prefix| prefix.contains(client))
+        let is_in = |prefixes: &[Prefix]| prefixes.iter().any(|prefix| prefix.contains(client));
+        Asker {
+            transport,
+            allowed: is_in(&self.allow),
+            recursion: self.recursion.as_ref().is_some_and(|r| is_in(&r.allow)),
+            truncate,
+        }
     }
 }
 
@@ -87,7 +138,7 @@ impl Counters {
     /// Counts what became of a query.
     fn count(&self, image: &Image, transport: Transport, client: SocketAddr, outcome: Outcome) {
         match outcome {
-            Outcome::Ignored => self.ignored.inc(),
+            Outcome::Ignored | Outcome::Forward { .. } => self.ignored.inc(),
             Outcome::Answered { rcode, kind, zone } => {
                 self.request(transport, client.ip().to_canonical().is_ipv6(), kind);
                 zone.and_then(|index| image.zones.get(index as usize))

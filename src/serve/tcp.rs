@@ -1,4 +1,4 @@
-//! DNS over TCP (RFC 7766): pipelined queries, answers in order, and limits on everything.
+//! DNS over TCP (RFC 7766): pipelined queries, and limits on everything.
 //!
 //! A connection costs one task and two buffers. Its queries are answered as they come; answers are
 //! collected and written together. Back-pressure is TCP's own: while a client does not read, its
@@ -10,15 +10,18 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::Shared;
 use super::answer::{Asker, Outcome, answer};
 use super::counters::{Counters, Transport};
+use super::resolver::{Resolver, Waiting};
+use super::{Recursion, Serving, Shared};
 
 /// The pause after an `accept` that fails because of this machine: with no file descriptors left it
 /// fails at once, for ever.
@@ -27,39 +30,82 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Answers are written when this many octets have come together, or no query is left.
 const FLUSH: usize = 16 * 1024;
 
-/// A message with its length in front (RFC 1035 section 4.2.2).
-const LARGEST: usize = 2 + u16::MAX as usize;
+/// The largest query taken, as over UDP; EDNS queries with options stay far below.
+const LARGEST: usize = 4096;
 
-/// The connections of all listeners, counted by client.
+/// Queries of one connection that may wait for public DNS at a time.
+const PIPELINE: usize = 32;
+
+/// The connections of all listeners.
 #[derive(Default)]
-pub(super) struct Connections(Mutex<HashMap<IpAddr, usize>>);
+pub(super) struct Connections(Mutex<Counts>);
+
+#[derive(Default)]
+struct Counts {
+    clients: HashMap<IpAddr, usize>,
+    total: usize,
+    /// Of clients that may ask nothing: they are told so, but must not keep the others out.
+    strangers: usize,
+}
 
 /// A counted connection; uncounted when dropped.
-struct Ticket {
+pub(super) struct Ticket {
     connections: Arc<Connections>,
+    counters: Arc<Counters>,
     client: IpAddr,
+    stranger: bool,
 }
 
 impl Connections {
-    /// Counts a connection, unless one of the limits is reached.
-    fn admit(self: &Arc<Self>, client: IpAddr, total: usize, per_client: usize) -> Option<Ticket> {
+    /// Counts a connection of a client, or of a network where clients have whole ones to choose from,
+    /// unless one of the limits is reached.
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        serving: &Serving,
+        counters: &Arc<Counters>,
+        client: SocketAddr,
+    ) -> Option<Ticket> {
+        let limits = &serving.tcp;
+        let stranger = serving.is_stranger(client.ip());
+        let client = network(client.ip().to_canonical());
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if counts.values().sum::<usize>() >= total || counts.get(&client).is_some_and(|n| *n >= per_client) {
+        let full = counts.total >= limits.connections
+            || counts.clients.get(&client).is_some_and(|n| *n >= limits.connections_per_client)
+            || stranger && counts.strangers >= limits.connections.div_ceil(8);
+        if full {
+            counters.connections_refused.inc();
             return None;
         }
-        *counts.entry(client).or_default() += 1;
-        Some(Ticket { connections: self.clone(), client })
+        *counts.clients.entry(client).or_default() += 1;
+        counts.total += 1;
+        counts.strangers += usize::from(stranger);
+        counters.connections.inc();
+        Some(Ticket { connections: self.clone(), counters: counters.clone(), client, stranger })
+    }
+}
+
+/// One host has a whole /64 of addresses to connect from.
+fn network(client: IpAddr) -> IpAddr {
+    match client {
+        IpAddr::V4(_) => client,
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
         let mut counts = self.connections.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.client) {
+        counts.total -= 1;
+        counts.strangers -= usize::from(self.stranger);
+        if let Some(count) = counts.clients.get_mut(&self.client) {
             *count -= 1;
             if *count == 0 {
-                counts.remove(&self.client);
+                counts.clients.remove(&self.client);
             }
+        }
+        self.counters.connections.dec();
+        if std::thread::panicking() {
+            tracing::error!("a TCP connection's task has panicked; this is a bug");
         }
     }
 }
@@ -89,26 +135,17 @@ pub(super) async fn run(
                 continue;
             }
         };
-        let (total, per_client) = {
-            let limits = &shared.load().tcp;
-            (limits.connections, limits.connections_per_client)
-        };
-        let Some(ticket) = connections.admit(client.ip().to_canonical(), total, per_client) else {
-            counters.connections_refused.inc();
-            continue;
-        };
+        let Some(ticket) = connections.admit(&shared.load(), &counters, client) else { continue };
         let (shared, counters, stop) = (shared.clone(), counters.clone(), stop.clone());
         tasks.spawn(async move {
-            counters.connections.inc();
+            let _ticket = ticket;
             let ended = tokio::select! {
                 () = stop.cancelled() => Ok(()),
-                ended = serve(stream, client, &shared, &counters) => ended,
+                ended = plain(stream, client, &shared, &counters) => ended,
             };
             if let Err(error) = ended {
                 tracing::trace!(%client, %error, "connection ended");
             }
-            counters.connections.dec();
-            drop(ticket);
         });
     }
     tasks.close();
@@ -124,60 +161,138 @@ fn is_lasting(error: &io::Error) -> bool {
     )
 }
 
-/// Answers the queries of one connection until the client ends it or is silent for too long.
-async fn serve(
-    mut stream: TcpStream,
+async fn plain(
+    stream: TcpStream,
     client: SocketAddr,
     shared: &Shared,
     counters: &Counters,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
+    serve(stream, client, Transport::Tcp, shared, counters).await
+}
+
+/// Answers the queries of one connection until the client ends it or is silent for too long. What
+/// public DNS has to be asked for is answered when it is known, maybe behind later queries
+/// (RFC 7766 section 6.2.1.1).
+pub(super) async fn serve(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    client: SocketAddr,
+    transport: Transport,
+    shared: &Shared,
+    counters: &Counters,
+) -> io::Result<()> {
     let mut input = Vec::with_capacity(1024);
     let (mut output, mut response) = (Vec::new(), Vec::new());
+    let mut waiting = FuturesUnordered::new();
+    let mut open = true;
     loop {
         let idle = shared.load().tcp.idle_timeout;
-        // A message has to be whole within the time, so that single octets keep nothing open.
-        let deadline = Instant::now() + idle;
-        while message(&input).is_none() {
-            if input.len() >= LARGEST || timeout_at(deadline, stream.read_buf(&mut input)).await?? == 0 {
-                return Ok(());
-            }
-        }
         let mut used = 0;
-        loop {
-            while output.len() < FLUSH
-                && let Some(query) = message(&input[used..])
-            {
-                used += 2 + query.len();
-                one(shared, counters, client, query, &mut response);
-                if !response.is_empty() {
-                    // A response has at most 65,535 octets.
-                    output.extend_from_slice(&(response.len() as u16).to_be_bytes());
-                    output.extend_from_slice(&response);
+        while output.len() < FLUSH
+            && waiting.len() < PIPELINE
+            && let Some(query) = message(&input[used..])
+        {
+            used += 2 + query.len();
+            match one(shared, counters, client, transport, query, &mut response) {
+                Some((resolver, permit, asker)) => {
+                    waiting.push(later(resolver, permit, shared, asker, query.to_vec()));
                 }
+                None => append(&response, &mut output),
             }
-            if output.is_empty() {
-                break;
-            }
-            timeout(idle, stream.write_all(&output)).await??;
-            output.clear();
         }
         input.drain(..used);
+        if !output.is_empty() {
+            timeout(idle, stream.write_all(&output)).await??;
+            timeout(idle, stream.flush()).await??;
+            output.clear();
+            continue;
+        }
+        if announced(&input).is_some_and(|length| length > LARGEST) || !open && waiting.is_empty() {
+            return Ok(());
+        }
+        // A message has to be whole within the time, so that single octets keep nothing open.
+        let deadline = Instant::now() + idle;
+        loop {
+            let may_read = open && waiting.len() < PIPELINE;
+            tokio::select! {
+                Some((outcome, response)) = waiting.next() => {
+                    counters.count(&shared.load().image, transport, client, outcome);
+                    append(&response, &mut output);
+                    break;
+                }
+                read = stream.read_buf(&mut input), if may_read => {
+                    open = read? > 0;
+                    if !open || message(&input).is_some() || announced(&input) > Some(LARGEST) {
+                        break;
+                    }
+                }
+                // While answers are awaited, silence is the client's right.
+                () = sleep_until(deadline), if waiting.is_empty() => return Err(io::ErrorKind::TimedOut.into()),
+            }
+        }
+        if !open && !input.is_empty() && message(&input).is_none() {
+            // The rest of a message will not come any more.
+            input.clear();
+        }
     }
 }
 
-fn one(shared: &Shared, counters: &Counters, client: SocketAddr, query: &[u8], response: &mut Vec<u8>) {
+/// Waits for public DNS.
+async fn later(
+    resolver: Arc<Resolver>,
+    _waiting: Waiting,
+    shared: &Shared,
+    asker: Asker,
+    query: Vec<u8>,
+) -> (Outcome, Vec<u8>) {
+    let mut response = Vec::new();
+    let outcome = resolver.resolve(shared, &query, asker, &mut response).await;
+    (outcome, response)
+}
+
+fn append(response: &[u8], output: &mut Vec<u8>) {
+    if !response.is_empty() {
+        // A response has at most 65,535 octets.
+        output.extend_from_slice(&(response.len() as u16).to_be_bytes());
+        output.extend_from_slice(response);
+    }
+}
+
+/// Answers a query into `response`, or tells who has to be waited for.
+pub(super) fn one(
+    shared: &Shared,
+    counters: &Counters,
+    client: SocketAddr,
+    transport: Transport,
+    query: &[u8],
+    response: &mut Vec<u8>,
+) -> Option<(Arc<Resolver>, Waiting, Asker)> {
     let serving = shared.load();
-    let asker = Asker { transport: Transport::Tcp, allowed: serving.allows(client.ip()), truncate: false };
-    let outcome = answer(&serving.image, query, asker, response);
+    let asker = serving.asker(client.ip(), transport, false);
+    let mut outcome = answer(&serving.image, query, asker, response);
+    if let (Outcome::Forward { .. }, Some(Recursion { resolver, .. })) = (outcome, &serving.recursion) {
+        outcome = match resolver.cached(&serving.image, query, asker, response) {
+            Some(outcome) => outcome,
+            None => match resolver.wait() {
+                Some(waiting) => return Some((resolver.clone(), waiting, asker)),
+                None => Resolver::overloaded(query, asker, response),
+            },
+        };
+    }
     if outcome == Outcome::Ignored {
         response.clear();
     }
-    counters.count(&serving.image, Transport::Tcp, client, outcome);
+    counters.count(&serving.image, transport, client, outcome);
+    None
+}
+
+/// The length that the next message says it has.
+fn announced(input: &[u8]) -> Option<usize> {
+    let [high, low, ..] = input else { return None };
+    Some(usize::from(u16::from_be_bytes([*high, *low])))
 }
 
 /// The first message of the input, when it is whole.
 fn message(input: &[u8]) -> Option<&[u8]> {
-    let [high, low, rest @ ..] = input else { return None };
-    rest.get(..usize::from(u16::from_be_bytes([*high, *low])))
+    input.get(2..2 + announced(input).filter(|length| *length <= LARGEST)?)
 }

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use super::answer::{Asker, Outcome, UDP_PAYLOAD, answer};
 use super::counters::{Counters, Transport};
-use super::mmsg::{BATCH, Batch};
+use super::mmsg::{BATCH, Batch, Origin};
 use super::rate_limit::Verdict;
-use super::{Serving, Shared};
+use super::resolver::{Resolver, Waiting};
+use super::{Recursion, Serving, Shared};
 
 /// How long a thread may wait for a query before it looks whether it should end.
 pub(super) const WAIT: Duration = Duration::from_millis(500);
@@ -20,7 +21,12 @@ pub(super) const WAIT: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Answers queries on one socket until `stop` is set.
-pub(super) fn run(socket: &UdpSocket, shared: &Shared, counters: &Counters, stop: &Arc<AtomicBool>) {
+pub(super) fn run(
+    socket: &Arc<UdpSocket>,
+    shared: &Shared,
+    counters: &Arc<Counters>,
+    stop: &Arc<AtomicBool>,
+) {
     let mut batch = Batch::new();
     let mut answers: Vec<Vec<u8>> =
         (0..BATCH).map(|_| Vec::with_capacity(usize::from(UDP_PAYLOAD))).collect();
@@ -44,9 +50,25 @@ pub(super) fn run(socket: &UdpSocket, shared: &Shared, counters: &Counters, stop
                 counters.ignored.inc();
                 continue;
             };
-            if one(&serving, counters, client, query, arrived, &mut answers[pending]) {
-                batch.reply(i);
-                pending += 1;
+            match one(&serving, counters, client, query, arrived, &mut answers[pending]) {
+                Answer::Ready => {
+                    batch.reply(i);
+                    pending += 1;
+                }
+                Answer::None => {}
+                Answer::Later(resolver, waiting, asker) => {
+                    let Some(origin) = batch.origin(i) else { continue };
+                    let later = Later {
+                        socket: socket.clone(),
+                        shared: shared.clone(),
+                        counters: counters.clone(),
+                        query: query.to_vec(),
+                        asker,
+                        client,
+                        origin,
+                    };
+                    resolver.clone().spawn(later.run(resolver, waiting));
+                }
             }
         }
         let sent = batch.send(socket.as_fd(), &answers[..pending]);
@@ -57,7 +79,39 @@ pub(super) fn run(socket: &UdpSocket, shared: &Shared, counters: &Counters, stop
     }
 }
 
-/// Answers one query into `out`; says whether to send it.
+/// What became of a query.
+enum Answer {
+    /// The answer is in the buffer.
+    Ready,
+    /// There is none.
+    None,
+    /// Public DNS has to be asked.
+    Later(Arc<Resolver>, Waiting, Asker),
+}
+
+/// A query whose answer comes later.
+struct Later {
+    socket: Arc<UdpSocket>,
+    shared: Shared,
+    counters: Arc<Counters>,
+    query: Vec<u8>,
+    asker: Asker,
+    client: SocketAddr,
+    origin: Origin,
+}
+
+impl Later {
+    async fn run(self, resolver: Arc<Resolver>, _waiting: Waiting) {
+        let mut out = Vec::new();
+        let outcome = resolver.resolve(&self.shared, &self.query, self.asker, &mut out).await;
+        self.counters.count(&self.shared.load().image, Transport::Udp, self.client, outcome);
+        if outcome != Outcome::Ignored && self.origin.send(self.socket.as_fd(), &out).is_err() {
+            self.counters.socket_errors.inc();
+        }
+    }
+}
+
+/// Answers one query into `out`.
 fn one(
     serving: &Serving,
     counters: &Counters,
@@ -65,26 +119,31 @@ fn one(
     query: &[u8],
     now: Instant,
     out: &mut Vec<u8>,
-) -> bool {
+) -> Answer {
     let verdict = serving.limiter.charge(client.ip(), now);
     if verdict == Verdict::Drop {
         counters.limited.inc();
-        return false;
+        return Answer::None;
     }
-    let asker = Asker {
-        transport: Transport::Udp,
-        allowed: serving.allows(client.ip()),
-        truncate: verdict == Verdict::Slip,
-    };
-    let outcome = answer(&serving.image, query, asker, out);
+    let asker = serving.asker(client.ip(), Transport::Udp, verdict == Verdict::Slip);
+    let mut outcome = answer(&serving.image, query, asker, out);
+    if let (Outcome::Forward { .. }, Some(Recursion { resolver, .. })) = (outcome, &serving.recursion) {
+        outcome = match resolver.cached(&serving.image, query, asker, out) {
+            Some(outcome) => outcome,
+            None => match resolver.wait() {
+                Some(waiting) => return Answer::Later(resolver.clone(), waiting, asker),
+                None => Resolver::overloaded(query, asker, out),
+            },
+        };
+    }
     counters.count(&serving.image, Transport::Udp, client, outcome);
     if outcome == Outcome::Ignored {
-        return false;
+        return Answer::None;
     }
     if asker.truncate {
         counters.slipped.inc();
     }
-    true
+    Answer::Ready
 }
 
 fn is_idle(error: &io::Error) -> bool {

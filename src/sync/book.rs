@@ -303,7 +303,8 @@ impl Book {
                 format!("No complete poll for more than {minutes} min; its last accepted records are served, marked stale."),
             ));
         }
-        if self.config.publication.privatelink_zones {
+        let fallback = self.config.resolver.as_ref().is_some_and(|resolver| resolver.fallback);
+        if self.config.publication.privatelink_zones && !fallback {
             findings.push(Finding::global(
                 FindingKind::ShadowsPublicNames,
                 "privatelink zones",
@@ -315,6 +316,14 @@ impl Book {
         findings.sort_by(|a, b| (a.kind.severity(), a).cmp(&(b.kind.severity(), b)));
         findings.dedup();
         findings
+    }
+
+    /// Required members that have no address, in lower case.
+    #[must_use]
+    pub fn expected(&self) -> BTreeSet<String> {
+        let findings = self.reports.values().flat_map(|report| &report.findings);
+        let missing = findings.filter(|finding| finding.kind == FindingKind::MemberWithoutAddress);
+        missing.map(|finding| finding.subject.to_ascii_lowercase()).collect()
     }
 
     /// All held removals.

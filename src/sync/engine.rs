@@ -4,7 +4,7 @@
 //! guards, saves and publishes. Reads of Azure run beside it, so no application waits for
 //! another, and nothing is locked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -22,7 +22,7 @@ use super::statistics::Statistics;
 use super::view::{Loaded, View};
 use crate::azure::Azure;
 use crate::config::Config;
-use crate::serve::{Counters, Image, Serving, Shared};
+use crate::serve::{Context, Counters, Image, Recursion, Serving, Shared};
 use crate::store::{Saved, Store};
 use crate::zones::{Finding, FindingKind, ResourceId};
 
@@ -89,6 +89,8 @@ pub struct Parts {
     pub config: Arc<Config>,
     /// The ARM client.
     pub azure: Arc<Azure>,
+    /// What asks public DNS.
+    pub recursion: Option<Recursion>,
     /// The state directory.
     pub store: Store,
     /// What it held.
@@ -107,6 +109,7 @@ pub struct Parts {
 pub struct Engine {
     config: Arc<Config>,
     azure: Arc<Azure>,
+    recursion: Option<Recursion>,
     store: Arc<Store>,
     book: Book,
     /// State that could not be written yet.
@@ -118,6 +121,8 @@ pub struct Engine {
     counters: Arc<Counters>,
     statistics: Arc<Statistics>,
     log: FindingLog,
+    /// Members that public DNS was asked for, when this was last looked at.
+    leaks: BTreeMap<String, u64>,
     view: watch::Sender<Arc<View>>,
     pulse: Arc<AtomicI64>,
     sender: mpsc::Sender<Event>,
@@ -150,11 +155,13 @@ impl Engine {
             configuration: Loaded { successful: true, at: now },
             config: parts.config.clone(),
             azure: parts.azure,
+            recursion: parts.recursion,
             store: Arc::new(parts.store),
             serving: parts.serving,
             counters: parts.counters,
             statistics: parts.statistics,
             log: FindingLog::default(),
+            leaks: BTreeMap::new(),
             view: watch::Sender::new(Arc::new(View::empty(now))),
             pulse: Arc::new(AtomicI64::new(now.as_second())),
             sender,
@@ -257,11 +264,11 @@ impl Engine {
                 self.take(step, now).await?;
                 let _ = reply.send(count);
             }
-            Command::Reload(config, azure, reply) => {
+            Command::Reload(config, azure, recursion, reply) => {
                 self.configuration = Loaded { successful: true, at: now };
                 self.standing.remove(&FindingKind::ReloadRefused);
                 self.config = config.clone();
-                self.azure = azure;
+                (self.azure, self.recursion) = (azure, recursion);
                 // Their client or interval may have changed.
                 self.pollers.clear();
                 self.discoverers.clear();
@@ -296,8 +303,9 @@ impl Engine {
         if self.unsaved {
             self.save(now).await?;
         }
-        // Whether all applications are known decides how missing names are answered.
-        if step.generation || self.serving.load().image.is_complete() != self.book.is_complete() {
+        // Which applications are known decides how missing names are answered.
+        let generation = self.book.generation().is_some();
+        if step.generation || generation && *self.serving.load().image.context() != self.context() {
             self.serve().await?;
         }
         self.publish(now);
@@ -335,10 +343,13 @@ impl Engine {
         let image = match self.book.generation().cloned() {
             None => before.image.clone(),
             Some(generation) => {
-                let (counters, complete) = (self.counters.clone(), self.book.is_complete());
-                let compile = move || Image::compile(&generation, complete, &counters);
+                let (counters, context) = (self.counters.clone(), self.context());
+                let compile = move || Image::compile(&generation, context, &counters);
                 match tokio::task::spawn_blocking(compile).await? {
-                    Ok(image) => Arc::new(image),
+                    Ok(image) => {
+                        image.carry_leaks(&before.image.leaks());
+                        Arc::new(image)
+                    }
                     Err(error) => {
                         // Only a generation beyond any Azure limit comes here; the one before is served.
                         tracing::error!(%error, "the generation cannot be served");
@@ -347,14 +358,28 @@ impl Engine {
                 }
             }
         };
-        let serving = Serving::new(image, &self.config.dns, Some(before.limiter.clone()));
+        let recursion = self.recursion.clone();
+        let serving = Serving::new(image, &self.config.dns, recursion, Some(before.limiter.clone()));
         self.serving.store(Arc::new(serving));
         Ok(())
     }
 
-    /// Looks at what time alone changes.
+    /// What the image has to know beside the generation.
+    fn context(&self) -> Context {
+        let resolver = self.config.resolver.as_ref();
+        Context {
+            complete: self.book.is_complete(),
+            resolver: resolver.is_some(),
+            fallback: resolver.is_some_and(|resolver| resolver.fallback),
+            expected: if resolver.is_some() { self.book.expected() } else { BTreeSet::new() },
+        }
+    }
+
+    /// Looks at what changes between events.
     fn refresh(&mut self, now: Timestamp) {
-        if self.book.stale(now) != self.view.borrow().stale {
+        let leaks = self.serving.load().image.leaks();
+        if self.book.stale(now) != self.view.borrow().stale || leaks != self.leaks {
+            self.leaks = leaks;
             self.publish(now);
         }
     }
@@ -365,6 +390,15 @@ impl Engine {
         self.serving.load().image.mark_stale(&stale);
         let mut findings = self.book.findings(now);
         findings.extend(self.standing.values().cloned());
+        findings.extend(self.serving.load().image.leaks().into_keys().map(|member| {
+            Finding::global(
+                FindingKind::PrivateNameLeaked,
+                member,
+                "A client asked for this required member, which has no address yet, and got what public DNS says: \
+                 it may have connected to a public endpoint, or have been refused there. See \
+                 member-without-address; it is over when the member has an address.",
+            )
+        }));
         findings.sort_by_key(|f| f.kind.severity());
         self.log.update(&findings);
         let started = self.view.borrow().started;

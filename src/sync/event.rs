@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use super::book::Selection;
 use crate::azure::Azure;
 use crate::config::Config;
+use crate::serve::Recursion;
 use crate::zones::{Observation, ResourceId};
 
 /// Everything that makes the engine act.
@@ -29,8 +30,8 @@ pub enum Command {
     Approve(Selection, oneshot::Sender<usize>),
     /// Keep the names of the selected holds.
     Reject(Selection, oneshot::Sender<usize>),
-    /// Take a checked configuration and the client made for it.
-    Reload(Arc<Config>, Arc<Azure>, oneshot::Sender<()>),
+    /// Take a checked configuration, and the ARM client and the resolver made for it.
+    Reload(Arc<Config>, Arc<Azure>, Option<Recursion>, oneshot::Sender<()>),
     /// A configuration was refused; the text says why.
     ReloadRefused(String),
 }

@@ -112,6 +112,8 @@ kinds! {
     RemovalRejected = "removal-rejected", Info;
     /// Holding privatelink zones shadows other tenants' names.
     ShadowsPublicNames = "shadows-public-names", Warning;
+    /// Public DNS was asked for a required member without an address.
+    PrivateNameLeaked = "private-name-leaked", Error;
     /// A discovery failed.
     DiscoveryFailed = "discovery-failed", Error;
     /// State could not be written.

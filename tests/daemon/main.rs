@@ -9,6 +9,7 @@ mod operator;
 mod persistence;
 mod readme;
 mod reload;
+mod resolver;
 mod state;
 mod support;
 mod systemd;

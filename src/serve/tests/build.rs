@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::super::{Asker, Counters, Image, Transport, answer};
+use super::super::{Asker, Context, Counters, Image, Transport, answer};
 use crate::zones::generation::succeed;
 use crate::zones::{DnsName, EndpointShare, Generation, Placement, Publication, ResourceId, Share, Source};
 
@@ -24,7 +24,8 @@ pub(super) const ANY: u16 = 255;
 pub(super) type Name<'a> = (&'a str, &'a str, Vec<Ipv4Addr>);
 
 /// Asks over UDP without a limit.
-pub(super) const UDP: Asker = Asker { transport: Transport::Udp, allowed: true, truncate: false };
+pub(super) const UDP: Asker =
+    Asker { transport: Transport::Udp, allowed: true, recursion: false, truncate: false };
 /// Asks over TCP.
 pub(super) const TCP: Asker = Asker { transport: Transport::Tcp, ..UDP };
 
@@ -49,6 +50,11 @@ pub(super) fn publication() -> Publication {
         name_servers: vec![name("ns1.example.net")],
         hostmaster: name("hostmaster.example.net"),
     }
+}
+
+/// The same without zones for single names and without an alias for an application's own name.
+pub(super) fn privatelink() -> Publication {
+    Publication { per_name_zones: false, application_name: false, ..publication() }
 }
 
 /// What application `number` contributes.
@@ -88,8 +94,11 @@ pub(super) fn generation(publication: &Publication, shares: Vec<Share>) -> Gener
 }
 
 pub(super) fn compile(generation: &Generation, complete: bool) -> Image {
-    let counters = Counters::new().expect("counters");
-    Image::compile(generation, complete, &counters).expect("an image")
+    compile_with(generation, Context { complete, ..Context::default() })
+}
+
+pub(super) fn compile_with(generation: &Generation, context: Context) -> Image {
+    Image::compile(generation, context, &Counters::new().expect("counters")).expect("an image")
 }
 
 /// Two applications. The first has a name with one address and one with two; the second a name of
@@ -155,7 +164,7 @@ pub(super) fn edns(name: &str, kind: u16) -> Vec<u8> {
 pub(super) fn respond(image: &Image, request: &[u8], asker: Asker) -> Option<Vec<u8>> {
     let mut out = b"left over from the query before".to_vec();
     match answer(image, request, asker, &mut out) {
-        super::super::Outcome::Ignored => None,
+        super::super::Outcome::Ignored | super::super::Outcome::Forward { .. } => None,
         super::super::Outcome::Answered { .. } => Some(out),
     }
 }

@@ -6,6 +6,8 @@ mod errors;
 mod exhaustion;
 mod limits;
 mod model;
+mod names_of_public_dns;
+mod public_answers;
 mod robustness;
 mod server;
 mod summary;

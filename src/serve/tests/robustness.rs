@@ -11,10 +11,11 @@ use super::summary::summary;
 
 fn asker() -> impl Strategy<Value = Asker> {
     let transport = prop_oneof![Just(Transport::Udp), Just(Transport::Tcp)];
-    (transport, prop::bool::weighted(0.9), prop::bool::weighted(0.1)).prop_map(
-        |(transport, allowed, slip)| Asker {
+    (transport, prop::bool::weighted(0.9), any::<bool>(), prop::bool::weighted(0.1)).prop_map(
+        |(transport, allowed, recursion, slip)| Asker {
             transport,
             allowed,
+            recursion,
             truncate: slip && transport == Transport::Udp,
         },
     )
@@ -113,7 +114,11 @@ fn opt_of(request: &[u8]) -> Option<Option<u16>> {
 
 fn check(image: &Image, request: &[u8], asker: Asker) -> Result<(), TestCaseError> {
     let Some(response) = respond(image, request, asker) else {
-        prop_assert!(request.len() < 12 || request[2] & 0x80 != 0, "only these are ignored");
+        let forwarded = asker.recursion && request.len() >= 12 && request[2] & 0xf9 == 0x01;
+        prop_assert!(
+            request.len() < 12 || request[2] & 0x80 != 0 || forwarded,
+            "only these are ignored or left to public DNS"
+        );
         return Ok(());
     };
     // Reads all sections, follows all names, and finds nothing left over.
@@ -121,7 +126,8 @@ fn check(image: &Image, request: &[u8], asker: Asker) -> Result<(), TestCaseErro
     prop_assert_eq!(&response[..2], &request[..2], "the id");
     prop_assert_eq!(response[2] & 0x78, request[2] & 0x78, "the opcode");
     prop_assert_eq!(response[2] & 0x01, request[2] & 0x01, "RD");
-    prop_assert_eq!(response[3] & 0xf0, request[3] & 0x10, "CD, and neither RA, Z nor AD");
+    let available = if asker.recursion { 0x80 } else { 0 };
+    prop_assert_eq!(response[3] & 0xf0, request[3] & 0x10 | available, "CD and RA, and neither Z nor AD");
 
     let message = Message::from_octets(&response[..]).expect("a header");
     let counts = message.header_counts();

@@ -44,7 +44,7 @@ pub(super) fn dns(listen: &[&str]) -> Dns {
 impl Server {
     /// No socket yet.
     pub(super) fn idle(dns: &Dns) -> Self {
-        let serving = Serving::new(Arc::new(sample()), dns, None);
+        let serving = Serving::new(Arc::new(sample()), dns, None, None);
         let shared: Shared = Arc::new(ArcSwap::from_pointee(serving));
         let counters = Arc::new(Counters::new().expect("counters"));
         let (sender, deaths) = mpsc::unbounded_channel();
@@ -69,7 +69,7 @@ impl Server {
     /// Serves another image under the same limits.
     pub(super) fn publish(&self, image: Image, dns: &Dns) {
         let limiter = self.shared.load().limiter.clone();
-        self.shared.store(Arc::new(Serving::new(Arc::new(image), dns, Some(limiter))));
+        self.shared.store(Arc::new(Serving::new(Arc::new(image), dns, None, Some(limiter))));
     }
 
     /// Ends it; no thread or task may have ended before, and none may be left.

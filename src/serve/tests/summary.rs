@@ -96,6 +96,7 @@ fn lines(section: domain::base::message::RecordSection<'_, &[u8]>) -> Vec<String
 fn data(data: &Data<'_>) -> String {
     match data {
         AllRecordData::A(a) => a.addr().to_string(),
+        AllRecordData::Cname(alias) => alias.cname().to_string(),
         AllRecordData::Ns(ns) => ns.nsdname().to_string(),
         AllRecordData::Soa(soa) => {
             format!("{} {} {} min {}", soa.mname(), soa.rname(), soa.serial(), soa.minimum().as_secs())

@@ -111,17 +111,20 @@ async fn messages_that_are_no_queries_are_skipped() {
 }
 
 #[tokio::test]
-async fn the_largest_message_is_read() {
+async fn the_largest_query_is_read_and_a_larger_one_is_not() {
     let server = Server::start(&dns(&["127.0.0.1:0"]));
     let mut stream = connect("127.0.0.1", server.address()).await;
-    let padding = usize::from(u16::MAX) - query(DEVICE, A).len() - 11;
+    let padding = 4096 - query(DEVICE, A).len() - 11;
     let option = [&[0, 12][..], &((padding - 4) as u16).to_be_bytes(), &vec![0; padding - 4]].concat();
     let request = with_opt(query(DEVICE, A), 1232, 0, 0, &option);
-    assert_eq!(request.len(), usize::from(u16::MAX));
+    assert_eq!(request.len(), 4096);
     for _ in 0..3 {
         let response = ask_over(&mut stream, &request).await.expect("a response");
         assert_eq!(summary(&response).to_string(), format!("{HIT} | edns"));
     }
+    // The announced length is enough to end the connection: nobody buffers it.
+    stream.write_all(&4097_u16.to_be_bytes()).await.expect("written");
+    assert_eq!(within(stream.read(&mut [0; 1])).await.expect("the end"), 0);
     server.stop().await;
 }
 

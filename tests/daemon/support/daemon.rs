@@ -212,6 +212,27 @@ impl Daemon {
         .await;
     }
 
+    /// Waits until a name is answered without a private address.
+    pub(crate) async fn answers_nothing_private(&self, name: &str) {
+        eventually(&format!("{name} is not ours"), async || match self.ask(name).await {
+            Some(answer) if answer.addresses.iter().all(|address| !address.is_private()) => Ok(()),
+            other => Err(format!("{other:?}")),
+        })
+        .await;
+    }
+
+    /// Loads the configuration anew; returns when it is in force.
+    pub(crate) async fn reload(&self) {
+        let count = || self.log().iter().filter(|line| line["message"] == "configuration reloaded").count();
+        let before = count();
+        self.signal(Signal::HUP);
+        eventually(
+            "the reload",
+            async || if count() > before { Ok(()) } else { Err(format!("{:?}", self.log())) },
+        )
+        .await;
+    }
+
     /// Asks once.
     pub(crate) async fn ask(&self, name: &str) -> Option<Addresses> {
         let name = name.parse().expect("a name");

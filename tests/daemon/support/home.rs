@@ -21,6 +21,8 @@ pub(crate) struct Settings {
     pub(crate) guard: &'static str,
     pub(crate) publish: &'static str,
     pub(crate) dns: &'static str,
+    /// The whole section.
+    pub(crate) resolver: String,
 }
 
 /// A directory for one daemon after the other; removed when dropped.
@@ -46,6 +48,7 @@ impl Home {
                 guard: "removal_polls = 2\nremoval_period = \"0s\"\nbulk_polls = 4\nbulk_period = \"0s\"",
                 publish: "",
                 dns: "",
+                resolver: String::new(),
             },
         }
     }
@@ -72,7 +75,7 @@ impl Home {
              authority = \"https://login.microsoftonline.com\"\naudience = \"https://management.azure.com\"\n\
              poll_interval = \"{}\"\nrequest_timeout = \"{}\"\n\n\
              [azure.credential]\nkind = \"managed-identity\"\n\n{applications}\
-             [guard]\n{}\n\n[publish]\n{}\n\n[dns]\nlisten = {:?}\n{}\n\n\
+             [guard]\n{}\n\n[publish]\n{}\n\n[dns]\nlisten = {:?}\n{}\n\n{}\n\
              [admin]\nlisten = \"127.0.0.1:0\"\n\n[state]\ndirectory = \"{}\"\n\n[log]\nformat = \"json\"\n",
             settings.arm,
             settings.poll_interval,
@@ -81,6 +84,7 @@ impl Home {
             settings.publish,
             settings.listen,
             settings.dns,
+            settings.resolver,
             self.state().display()
         );
         fs::write(self.config(), text).expect("a configuration");

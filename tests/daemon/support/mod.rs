@@ -4,6 +4,7 @@ pub(crate) mod azure;
 pub(crate) mod daemon;
 pub(crate) mod dns;
 pub(crate) mod home;
+pub(crate) mod public;
 
 use std::time::Duration;
 
