@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use super::duration;
 use super::error::Place;
-use super::prefix::{KEYWORDS, PrefixError, keyword};
+use super::prefix::{KEYWORDS, keyword};
 use super::reader::{Field, Item, Report, Section, Wrong, shown};
 use super::schema::nearest;
-use super::types::{Dns, Prefix, RateLimit};
+use super::types::{Dns, RateLimit};
 use super::zones::at_least;
+use crate::zones::{Prefix, PrefixError};
 
 const LISTEN: &str = "[\"127.0.0.1:53\"]";
 const ALLOW: &str = "[\"loopback\", \"private\"]";

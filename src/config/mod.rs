@@ -30,11 +30,12 @@ mod zones;
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use file::parse;
 pub use load::Loaded;
-pub use prefix::PrefixError;
 pub use types::{
-    Azure, Cloud, Config, Credential, Discovery, Dns, Log, Prefix, RateLimit, Resolver, Upstream,
-    UpstreamTransport, UserAssigned,
+    Azure, Cloud, Config, Credential, Discovery, Dns, Log, RateLimit, Resolver, Upstream, UpstreamTransport,
+    UserAssigned,
 };
+
+pub use crate::zones::{Prefix, PrefixError};
 
 use crate::zones::ResourceId;
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::credential;
 use super::dns::prefixes;
 use super::reader::{Field, Report, Section, Wrong, shown};
-use super::types::{Prefix, Resolver, Upstream, UpstreamTransport};
+use super::types::{Resolver, Upstream, UpstreamTransport};
+use crate::zones::Prefix;
 
 const UPSTREAMS: &str = "[\"168.63.129.16\"]";
 const MAX_UPSTREAMS: usize = 16;

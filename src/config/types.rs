@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::zones::{GuardPolicy, Publication, ResourceId};
+use crate::zones::{GuardPolicy, Prefix, Publication, ResourceId};
 
 /// Everything that the daemon is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -263,15 +263,6 @@ pub struct RateLimit {
     pub ipv4_prefix: u8,
     /// Length of the prefix that makes an IPv6 network; 1 to 128.
     pub ipv6_prefix: u8,
-}
-
-/// An IP prefix; the bits behind it are zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Prefix {
-    /// The network's address.
-    pub network: std::net::IpAddr,
-    /// The prefix length in bits.
-    pub length: u8,
 }
 
 /// How the daemon logs.

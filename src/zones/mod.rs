@@ -14,6 +14,7 @@ pub mod guard;
 mod name;
 mod observation;
 mod policy;
+mod prefix;
 mod resource_id;
 mod share;
 mod sources;
@@ -31,5 +32,6 @@ pub use observation::{
     FqdnAddresses, GroupZone, InterfaceRead, LinkResource, MemberAddress, Observation, ZoneGroupRead,
 };
 pub use policy::{GuardPolicy, Publication};
+pub use prefix::{Prefix, PrefixError};
 pub use resource_id::{ResourceId, ResourceIdError};
 pub use share::{EndpointShare, Placement, Share, Source, public_suffix};
