@@ -80,6 +80,7 @@ fn image() -> Image {
         negative_ttl: 10,
         name_servers: vec![name("ns1.example.net")],
         hostmaster: name("hostmaster.example.net"),
+        endpoints: BTreeMap::new(),
     };
     let shares = BTreeMap::from([(share.application.clone(), Arc::new(share))]);
     let (generation, _) = succeed(None, shares, &publication, "test", now).expect("a generation");

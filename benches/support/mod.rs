@@ -1,5 +1,6 @@
 //! Observations and generations of any size.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::ops::Range;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub(crate) fn publication() -> Publication {
         negative_ttl: 10,
         name_servers: vec!["ns.invalid".parse().expect("a name")],
         hostmaster: "hostmaster.invalid".parse().expect("a name"),
+        endpoints: BTreeMap::new(),
     }
 }
 

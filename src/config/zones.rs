@@ -1,6 +1,6 @@
 //! `[guard]` and `[publish]`: when removals are believed, and which zones are made.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use super::duration;
@@ -74,6 +74,7 @@ pub(super) fn publication(root: &Section<'_>, report: &mut Report) -> Option<Pub
         negative_ttl,
         name_servers: name_servers.or_else(|| Some(vec!["ns.invalid".parse().ok()?]))?,
         hostmaster: hostmaster.or_else(|| "hostmaster.invalid".parse().ok())?,
+        endpoints: BTreeMap::new(),
     })
 }
 

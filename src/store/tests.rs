@@ -3,7 +3,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use super::*;
-use crate::zones::{EndpointShare, Placement, Publication, Share, Source, generation};
+use crate::zones::{EndpointPolicy, EndpointShare, Placement, Publication, Share, Source, generation};
 
 fn publication() -> Publication {
     Publication {
@@ -14,6 +14,7 @@ fn publication() -> Publication {
         negative_ttl: 10,
         name_servers: vec!["ns.invalid".parse().expect("a name")],
         hostmaster: "hostmaster.invalid".parse().expect("a name"),
+        endpoints: BTreeMap::new(),
     }
 }
 
@@ -69,6 +70,45 @@ fn what_was_saved_is_loaded() {
     let mode = |p: &Path| fs::metadata(p).expect("metadata").permissions().mode() & 0o777;
     assert_eq!(mode(&path), 0o700);
     assert_eq!(mode(&path.join(STATE)), 0o600);
+}
+
+#[test]
+fn which_endpoints_count_is_saved_with_the_generation() {
+    let before = saved(2).generation;
+    let id =
+        |text: &str| format!("/subscriptions/s/resourceGroups/r/providers/{text}").parse().expect("an id");
+    let endpoint: crate::zones::ResourceId = id("Microsoft.Network/privateEndpoints/e");
+    let prefix = "10.1.0.0/16".parse().expect("a prefix");
+    let publication = Publication {
+        endpoints: BTreeMap::from([
+            (id("Microsoft.IoTCentral/iotApps/a"), EndpointPolicy::Prefer(vec![endpoint.clone()])),
+            (
+                id("Microsoft.IoTCentral/iotApps/b"),
+                EndpointPolicy::BySubnet(BTreeMap::from([(prefix, endpoint)])),
+            ),
+        ]),
+        ..publication()
+    };
+    let (generation, difference) =
+        generation::succeed(Some(&before), before.shares.clone(), &publication, "reload", now())
+            .expect("a generation");
+    let saved = Saved {
+        generation: Arc::new(generation),
+        history: VecDeque::from([difference]),
+        rejections: Vec::new(),
+    };
+    let mut bytes = Vec::new();
+    saved.write(&mut bytes).expect("written");
+    assert_eq!(Saved::from_bytes(&bytes).expect("read"), saved);
+}
+
+#[test]
+fn a_state_without_policies_is_written_as_before_there_were_any() {
+    let first = include_bytes!("../../tests/fixtures/state/v1.json");
+    let mut again = Vec::new();
+    Saved::from_bytes(first).expect("read").write(&mut again).expect("written");
+    let value = |bytes: &[u8]| serde_json::from_slice::<serde_json::Value>(bytes).expect("JSON");
+    assert_eq!(value(&again), value(first));
 }
 
 #[test]

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{DnsName, Placement, Publication, ResourceId, Share};
+use super::views::{self, Record, records};
+use super::{DnsName, Prefix, Publication, ResourceId, Share};
 
 /// How many differences are kept behind the current generation.
 pub const HISTORY: usize = 32;
@@ -20,6 +21,9 @@ const RETIRED_SERIALS: usize = 4096;
 
 /// What all generations are made of: each application's accepted share.
 pub type Shares = BTreeMap<ResourceId, Arc<Share>>;
+
+/// Owner name → addresses.
+pub type Addresses = BTreeMap<DnsName, BTreeSet<Ipv4Addr>>;
 
 /// A numbered, accepted state of all zones.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,8 +68,12 @@ pub enum Form {
 pub struct Zone {
     /// Its form.
     pub form: Form,
-    /// Owner name → addresses.
-    pub addresses: BTreeMap<DnsName, BTreeSet<Ipv4Addr>>,
+    /// Owner name → addresses, for clients outside all prefixes; what transfers and files hold.
+    pub addresses: Addresses,
+    /// Client prefix → the names with other addresses than in `addresses`, of which there may be
+    /// none. Only prefixes whose clients see something else than those of the prefix around them;
+    /// the longest one counts.
+    pub views: BTreeMap<Prefix, Arc<Addresses>>,
     /// The applications that require it or have names in it.
     pub applications: BTreeSet<ResourceId>,
 }
@@ -98,46 +106,46 @@ pub struct ZoneDifference {
     pub removed: Vec<(DnsName, Ipv4Addr)>,
     /// TTLs, SOA or NS changed.
     pub apex: bool,
+    /// Clients of some network see other addresses in place of those of the zone than before.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub views: bool,
 }
 
 /// Makes the zones of all shares.
 #[must_use]
 pub fn zones(shares: &Shares, publication: &Publication) -> BTreeMap<DnsName, Zone> {
     let mut zones = BTreeMap::<DnsName, Zone>::new();
-    let mut zone =
-        |origin: &DnsName, form: Form, application: &ResourceId, record: Option<(DnsName, &Placement)>| {
-            let zone = match zones.get_mut(origin) {
-                Some(zone) => zone,
-                None => zones.entry(origin.clone()).or_insert_with(|| Zone {
-                    form,
-                    addresses: BTreeMap::new(),
-                    applications: BTreeSet::new(),
-                }),
-            };
-            if !zone.applications.contains(application) {
-                zone.applications.insert(application.clone());
-            }
-            if let Some((owner, placement)) = record {
-                zone.addresses.entry(owner).or_default().extend(&placement.addresses);
-            }
+    let mut zone = |origin: &DnsName, form: Form, application: &ResourceId, record: Option<Record<'_>>| {
+        let zone = match zones.get_mut(origin) {
+            Some(zone) => zone,
+            None => zones.entry(origin.clone()).or_insert_with(|| Zone {
+                form,
+                addresses: BTreeMap::new(),
+                views: BTreeMap::new(),
+                applications: BTreeSet::new(),
+            }),
         };
+        if !zone.applications.contains(application) {
+            zone.applications.insert(application.clone());
+        }
+        if let Some(record) = record {
+            zone.addresses.entry(record.owner).or_default().extend(record.addresses);
+        }
+    };
     for share in shares.values() {
         if publication.privatelink_zones {
             for origin in &share.zones {
                 zone(origin, Form::Privatelink, &share.application, None);
             }
         }
-        for (_, public, placement) in share.placements() {
-            if publication.privatelink_zones
-                && let Some(owner) = placement.owner(public)
-            {
-                zone(&placement.zone, Form::Privatelink, &share.application, Some((owner, placement)));
-            }
-            if publication.per_name_zones && (publication.application_name || !placement.own_name) {
-                zone(public, Form::PerName, &share.application, Some((public.clone(), placement)));
+        let preferred = publication.preferred(&share.application, None);
+        for (endpoint, public, placement) in share.placements() {
+            for record in records(publication, share, preferred, endpoint, public, placement) {
+                zone(record.origin, record.form, &share.application, Some(record));
             }
         }
     }
+    views::add(&mut zones, shares, publication);
     zones
 }
 
@@ -167,7 +175,9 @@ pub fn succeed(
         let (before, after) = (old.get(origin), new.get(origin));
         let (added, removed) = compare(before, after);
         let apex = apex && before.is_some() && after.is_some();
-        if before.is_some() == after.is_some() && added.is_empty() && removed.is_empty() && !apex {
+        let views = before.zip(after).is_some_and(|(before, after)| before.views != after.views);
+        let same = added.is_empty() && removed.is_empty() && !apex && !views;
+        if before.is_some() == after.is_some() && same {
             continue;
         }
         let last = serials.get(origin).map(|s| s.serial);
@@ -182,6 +192,7 @@ pub fn succeed(
             added,
             removed,
             apex,
+            views,
         });
     }
     forget_retired(&mut serials, &new);

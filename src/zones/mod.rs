@@ -20,18 +20,20 @@ mod share;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod views;
 
 pub use derive::{Derived, derive};
 pub use evidence::{Absence, ApplicationEvidence, EndpointEvidence, Evidence};
 pub use finding::{Finding, FindingKind, Severity};
-pub use generation::{Difference, Form, Generation, Shares, Zone, ZoneDifference, ZoneSerial};
+pub use generation::{Addresses, Difference, Form, Generation, Shares, Zone, ZoneDifference, ZoneSerial};
 pub use guard::{Change, GuardState, Hold, Needs, Streak};
 pub use name::{DnsName, NameError};
 pub use observation::{
     Application, ApplicationOutcome, ConnectionState, Endpoint, EndpointFacts, EndpointOutcome,
     FqdnAddresses, GroupZone, InterfaceRead, LinkResource, MemberAddress, Observation, ZoneGroupRead,
 };
-pub use policy::{GuardPolicy, Publication};
+pub use policy::{EndpointPolicy, GuardPolicy, Publication};
 pub use prefix::{Prefix, PrefixError};
 pub use resource_id::{ResourceId, ResourceIdError};
 pub use share::{EndpointShare, Placement, Share, Source, public_suffix};
+pub use views::ClientView;

@@ -1,11 +1,13 @@
-//! What the configuration decides about zones: which forms are published, and when a removal is
-//! believed.
+//! What the configuration decides about zones: which forms are published, which of several
+//! endpoints count, and when a removal is believed.
 
+use std::collections::BTreeMap;
+use std::slice;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::DnsName;
+use super::{DnsName, Prefix, ResourceId};
 
 /// Which zones are made of the names, and what stands at their apex.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +26,36 @@ pub struct Publication {
     pub name_servers: Vec<DnsName>,
     /// The SOA's RNAME.
     pub hostmaster: DnsName,
+    /// Which endpoints count, by application; where there is nothing, all of them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub endpoints: BTreeMap<ResourceId, EndpointPolicy>,
+}
+
+/// Which of an application's endpoints count for a name that several of them give.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EndpointPolicy {
+    /// The first of these that gives the name; others only for names that none of these gives.
+    Prefer(Vec<ResourceId>),
+    /// Client prefix → its endpoint, for every name that this endpoint gives; the longest prefix
+    /// counts. For other clients, and for names that it does not give, all endpoints.
+    BySubnet(BTreeMap<Prefix, ResourceId>),
+}
+
+impl EndpointPolicy {
+    /// The endpoints that come before all others, best first, for the clients of a network;
+    /// without one, for those outside all prefixes.
+    #[must_use]
+    pub fn preferred(&self, clients: Option<&Prefix>) -> &[ResourceId] {
+        match self {
+            Self::Prefer(endpoints) => endpoints,
+            Self::BySubnet(endpoints) => endpoints
+                .iter()
+                .filter(|(prefix, _)| clients.is_some_and(|clients| prefix.covers(clients)))
+                .max_by_key(|(prefix, _)| prefix.length)
+                .map_or(&[], |(_, endpoint)| slice::from_ref(endpoint)),
+        }
+    }
 }
 
 /// When the guard believes a removal.

@@ -49,6 +49,7 @@ pub(super) fn publication() -> Publication {
         negative_ttl: 5,
         name_servers: vec![name("ns1.example.net")],
         hostmaster: name("hostmaster.example.net"),
+        endpoints: BTreeMap::new(),
     }
 }
 

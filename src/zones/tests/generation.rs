@@ -1,5 +1,6 @@
 //! Which zones are made of the shares, and how one generation follows another.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -20,6 +21,7 @@ pub(super) fn publication() -> Publication {
         negative_ttl: 10,
         name_servers: vec![name("ns.example")],
         hostmaster: name("hostmaster.example"),
+        endpoints: BTreeMap::new(),
     }
 }
 
@@ -171,6 +173,7 @@ fn only_the_zone_that_changed_gets_a_new_serial() {
         added: vec![(owner.clone(), ip("10.0.0.9"))],
         removed: vec![(owner, ip("10.0.0.5"))],
         apex: false,
+        views: false,
     };
     assert_eq!(difference.zones, [expected]);
 }

@@ -12,4 +12,5 @@ mod payloads;
 mod serials;
 mod states;
 mod story;
+mod views;
 mod zone_groups;

@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 
-use super::generation::{APPS, HUBS, publication, share, shares};
+use super::generation::{APPS, HUBS, app_id, publication, share, shares};
+use super::views::{CLIENTS, policy, seen};
 use crate::zones::generation::{Shares, succeed};
 use crate::zones::*;
 
@@ -37,12 +38,14 @@ fn some_shares() -> impl Strategy<Value = Shares> {
 
 fn a_publication() -> impl Strategy<Value = Publication> {
     let ttl = prop_oneof![9 => Just(10), 1 => Just(60)];
-    (prop::bool::weighted(0.9), any::<bool>(), any::<bool>(), ttl).prop_map(
-        |(privatelink_zones, per_name_zones, application_name, ttl)| Publication {
+    let policies = prop::collection::btree_map((1..=2_u8).prop_map(app_id), policy(), 0..=2);
+    (prop::bool::weighted(0.9), any::<bool>(), any::<bool>(), ttl, policies).prop_map(
+        |(privatelink_zones, per_name_zones, application_name, ttl, endpoints)| Publication {
             privatelink_zones,
             per_name_zones,
             application_name,
             ttl,
+            endpoints,
             ..publication()
         },
     )
@@ -62,12 +65,24 @@ fn clock() -> impl Strategy<Value = i64> {
 
 type Records = BTreeSet<(DnsName, Ipv4Addr)>;
 
-/// Origin → all that a secondary would see but the serial.
-fn content(generation: &Generation) -> BTreeMap<DnsName, (Records, u32)> {
+/// All that a secondary would see but the serial, and what each client sees.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Content {
+    records: Records,
+    ttl: u32,
+    clients: Vec<Addresses>,
+}
+
+fn content(generation: &Generation) -> BTreeMap<DnsName, Content> {
     let records = |zone: &Zone| {
         zone.addresses.iter().flat_map(|(owner, all)| all.iter().map(|a| (owner.clone(), *a))).collect()
     };
-    generation.zones.iter().map(|(o, z)| (o.clone(), (records(z), generation.publication.ttl))).collect()
+    let of = |zone: &Zone| Content {
+        records: records(zone),
+        ttl: generation.publication.ttl,
+        clients: CLIENTS.iter().map(|client| seen(zone, client)).collect(),
+    };
+    generation.zones.iter().map(|(origin, zone)| (origin.clone(), of(zone))).collect()
 }
 
 fn step(old: Option<&Generation>, new: &Generation, difference: &Difference) -> Result<(), TestCaseError> {
@@ -100,17 +115,21 @@ fn step(old: Option<&Generation>, new: &Generation, difference: &Difference) -> 
         }
 
         // The difference turns the old zone into the new one, without a superfluous record.
-        let (mut records, old_ttl) = before.get(origin).cloned().unwrap_or_default();
+        let old = before.get(origin).cloned().unwrap_or_default();
+        let mut records = old.records;
         for record in &told[0].removed {
             prop_assert!(records.remove(record));
         }
         for record in &told[0].added {
             prop_assert!(records.insert(record.clone()));
         }
-        let (expected, ttl) = after.get(origin).cloned().unwrap_or_default();
-        prop_assert_eq!(records, expected);
+        let new = after.get(origin).cloned().unwrap_or_default();
+        prop_assert_eq!(&records, &new.records);
         let both = before.contains_key(origin) && after.contains_key(origin);
-        prop_assert_eq!(told[0].apex, both && old_ttl != ttl);
+        prop_assert_eq!(told[0].apex, both && old.ttl != new.ttl);
+        // It says why the serial rose.
+        let records = !told[0].added.is_empty() || !told[0].removed.is_empty();
+        prop_assert!(told[0].views || told[0].apex || records || !both);
     }
     prop_assert!(
         difference.zones.iter().all(|z| before.contains_key(&z.origin) || after.contains_key(&z.origin))
