@@ -50,7 +50,13 @@ fn bench(c: &mut Criterion) {
             ),
         ];
         for (kind, expected, queries) in &kinds {
-            let asker = Asker { transport: Transport::Udp, allowed: true, recursion: false, truncate: false };
+            let asker = Asker {
+                transport: Transport::Udp,
+                allowed: true,
+                recursion: false,
+                truncate: false,
+                view: None,
+            };
             let mut out = Vec::with_capacity(1232);
             let mut next = 0;
             group.bench_function(BenchmarkId::new(*kind, names), |b| {

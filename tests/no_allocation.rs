@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use privatelink_dns::serve::{Asker, Context, Counters, Image, Outcome, Transport, answer};
 use privatelink_dns::zones::generation::succeed;
-use privatelink_dns::zones::{EndpointShare, Placement, Publication, ResourceId, Share, Source};
+use privatelink_dns::zones::{
+    EndpointPolicy, EndpointShare, Placement, Publication, ResourceId, Share, Source,
+};
 
 thread_local! {
     /// Allocations of this thread; the test harness allocates in its own.
@@ -54,24 +56,29 @@ fn id(text: &str) -> ResourceId {
 fn image() -> Image {
     let now = jiff::Timestamp::UNIX_EPOCH;
     let name = |text: &str| text.parse().expect("a name");
-    let placement = |i: u32| Placement {
+    let placement = |network: u32, i: u32| Placement {
         zone: name("privatelink.azure-devices.net"),
         member: None,
         interface: None,
         source: Source::Interface,
         own_name: false,
-        addresses: (0..3).map(|j| (0x0a00_0000 + 8 * i + j).into()).collect(),
+        addresses: (0..3).map(|j| (network + 8 * i + j).into()).collect(),
         since: now,
     };
-    let names = (0..50).map(|i| (name(&format!("iotc-{i}.a.azure-devices.net")), placement(i))).collect();
-    let share = Share {
-        application: id("Microsoft.IoTCentral/iotApps/app"),
-        zones: BTreeSet::new(),
-        endpoints: BTreeMap::from([(
-            id("Microsoft.Network/privateEndpoints/e"),
-            EndpointShare { subnet: None, names },
-        )]),
+    let given = |network: u32| EndpointShare {
+        subnet: None,
+        names: (0..50)
+            .map(|i| (name(&format!("iotc-{i}.a.azure-devices.net")), placement(network, i)))
+            .collect(),
     };
+    let endpoints = [1, 2].map(|i| id(&format!("Microsoft.Network/privateEndpoints/pe-{i}")));
+    let application = id("Microsoft.IoTCentral/iotApps/app");
+    let share = Share {
+        application: application.clone(),
+        zones: BTreeSet::new(),
+        endpoints: endpoints.iter().cloned().zip([0x0a00_0000, 0x0a01_0000].map(given)).collect(),
+    };
+    let networks = BTreeMap::from([("10.1.0.0/16".parse().expect("a prefix"), endpoints[1].clone())]);
     let publication = Publication {
         privatelink_zones: true,
         per_name_zones: true,
@@ -80,7 +87,7 @@ fn image() -> Image {
         negative_ttl: 10,
         name_servers: vec![name("ns1.example.net")],
         hostmaster: name("hostmaster.example.net"),
-        endpoints: BTreeMap::new(),
+        endpoints: BTreeMap::from([(application, EndpointPolicy::BySubnet(networks))]),
     };
     let shares = BTreeMap::from([(share.application.clone(), Arc::new(share))]);
     let (generation, _) = succeed(None, shares, &publication, "test", now).expect("a generation");
@@ -114,6 +121,7 @@ fn query(name: &str, kind: u16, edns: bool) -> Vec<u8> {
 fn answering_allocates_nothing() {
     let image = image();
     let mut out = Vec::with_capacity(1232);
+    assert_eq!(image.view([10, 1, 0, 1].into()), Some(0));
     // RCODE, and the query it is the answer to.
     let table = [
         (0, "iotc-7.a.privatelink.azure-devices.net", 1),
@@ -131,11 +139,14 @@ fn answering_allocates_nothing() {
     ];
     for (expected, name, kind) in table {
         for edns in [false, true] {
-            for transport in [Transport::Udp, Transport::Tcp] {
+            let (everybody, network) = ([10, 0, 0, 1], [10, 1, 0, 1]);
+            let (udp, tcp) = (Transport::Udp, Transport::Tcp);
+            for (transport, client) in [(udp, everybody), (udp, network), (tcp, everybody), (tcp, network)] {
                 for truncate in [false, transport == Transport::Udp] {
                     let request = query(name, kind, edns);
-                    let asker = Asker { transport, allowed: true, recursion: false, truncate };
                     let before = ALLOCATIONS.get();
+                    let view = image.view(client.into());
+                    let asker = Asker { transport, allowed: true, recursion: false, truncate, view };
                     let outcome = answer(&image, &request, asker, &mut out);
                     let allocated = ALLOCATIONS.get() - before;
                     assert_eq!(allocated, 0, "{name} {kind}, EDNS {edns}, {transport:?}");

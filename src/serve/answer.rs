@@ -27,6 +27,8 @@ pub struct Asker {
     pub recursion: bool,
     /// The rate limit wants a truncated answer, so that a real client comes back over TCP.
     pub truncate: bool,
+    /// What the client's network sees; see [`Image::view`].
+    pub view: Option<u16>,
 }
 
 /// What became of a query.
@@ -173,13 +175,13 @@ fn lookup<'a>(image: &'a Image, question: Question<'_>, desired: bool, asker: As
     if let Found::Node(node) = found
         && (image.context.complete || node.apex || node.addresses > 0)
     {
-        return Lookup::Ours(positive(image, node, question.kind));
+        return Lookup::Ours(positive(image, image.seen(node, asker.view), question.kind));
     }
     if asker.recursion
         && let Some(alias) = image.alias(name)
     {
-        let chain = std::slice::from_ref(&alias.link);
-        return Lookup::Ours(Reply::chain(image, chain, 0, alias.node, question.kind));
+        let (chain, node) = (std::slice::from_ref(&alias.link), image.seen(alias.node, asker.view));
+        return Lookup::Ours(Reply::chain(image, chain, 0, node, question.kind));
     }
     Lookup::Ours(match found {
         Found::NotOurs if asker.recursion && desired && !image.may_be_ours(name) => {

@@ -6,11 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::iter::successors;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::counters::{Counters, ZoneCounters};
+use super::views::{Records, Views};
 use crate::zones::{DnsName, Form, Generation, Publication, ResourceId, Zone, public_suffix};
 
 /// TYPE codes (RFC 1035 section 3.2.2).
@@ -81,6 +82,8 @@ pub struct Image {
     expected: HashMap<Box<[u8]>, Expected>,
     /// Finished answer records.
     records: Vec<u8>,
+    /// Who gets other records.
+    views: Views,
     pub(super) context: Context,
 }
 
@@ -142,8 +145,13 @@ impl Image {
         context: Context,
         counters: &Counters,
     ) -> Result<Self, ImageError> {
-        let mut image =
-            Self { nodes: HashMap::with_capacity(2 * generation.names()), context, ..Self::default() };
+        let views = generation.publication.views();
+        let mut image = Self {
+            nodes: HashMap::with_capacity(2 * generation.names()),
+            context,
+            views: Views::new(&views)?,
+            ..Self::default()
+        };
         let mut origins = BTreeMap::new();
         for (origin, zone) in &generation.zones {
             let Some(serial) = generation.serial(origin) else { continue };
@@ -156,14 +164,19 @@ impl Image {
             let Some(&index) = origins.get(origin) else { continue };
             image.add_above(origin, &origins);
             image.add(origin, Node { zone: index, apex: true, start: 0, addresses: 0 });
+            let seen =
+                (0..).zip(&views).filter_map(|(view, v)| Some((view, zone.view(v.prefixes.first()?)?)));
+            let seen: Vec<_> = seen.collect();
             // A name belongs to the closest zone above it, as for every authoritative server.
             for (owner, addresses) in
                 zone.addresses.iter().filter(|(owner, _)| closest(owner, &origins) == Some(index))
             {
-                let start = u32::try_from(image.records.len()).map_err(|_| ImageError::TooLarge)?;
-                let count = u16::try_from(addresses.len()).map_err(|_| ImageError::TooLarge)?;
-                for address in addresses {
-                    image.push_address(generation.publication.ttl, *address);
+                let ttl = generation.publication.ttl;
+                let (start, count) = image.push_addresses(ttl, addresses)?;
+                for (view, addresses) in seen.iter().filter_map(|(view, all)| Some((*view, all.get(owner)?)))
+                {
+                    let records = image.push_addresses(ttl, addresses)?;
+                    image.views.add(view, start, records);
                 }
                 image.add_above(owner, &origins);
                 image.add(owner, Node { zone: index, apex: owner == origin, start, addresses: count });
@@ -204,14 +217,19 @@ impl Image {
         }
     }
 
-    fn push_address(&mut self, ttl: u32, address: Ipv4Addr) {
+    fn push_addresses(&mut self, ttl: u32, addresses: &BTreeSet<Ipv4Addr>) -> Result<Records, ImageError> {
         let records = &mut self.records;
-        records.extend_from_slice(&QUESTION_NAME);
-        records.extend_from_slice(&TYPE_A.to_be_bytes());
-        records.extend_from_slice(&[0, 1]);
-        records.extend_from_slice(&ttl.to_be_bytes());
-        records.extend_from_slice(&[0, 4]);
-        records.extend_from_slice(&address.octets());
+        let start = u32::try_from(records.len()).map_err(|_| ImageError::TooLarge)?;
+        let count = u16::try_from(addresses.len()).map_err(|_| ImageError::TooLarge)?;
+        for address in addresses {
+            records.extend_from_slice(&QUESTION_NAME);
+            records.extend_from_slice(&TYPE_A.to_be_bytes());
+            records.extend_from_slice(&[0, 1]);
+            records.extend_from_slice(&ttl.to_be_bytes());
+            records.extend_from_slice(&[0, 4]);
+            records.extend_from_slice(&address.octets());
+        }
+        Ok((start, count))
     }
 
     /// What leads from an apex to a name below it exists, without records of its own (RFC 4592
@@ -297,6 +315,21 @@ impl Image {
             rest = parent;
         }
         Found::NotOurs
+    }
+
+    /// The view of a client, which its [`Asker`](super::Asker) carries: the longest prefix that holds
+    /// its address decides. Nothing for clients outside all prefixes.
+    #[must_use]
+    pub fn view(&self, client: IpAddr) -> Option<u16> {
+        self.views.of(client)
+    }
+
+    /// A node as a view shows it.
+    pub(super) fn seen(&self, node: Node, view: Option<u16>) -> Node {
+        match view.and_then(|view| self.views.records(view, node.start)) {
+            Some((start, addresses)) if node.addresses > 0 => Node { start, addresses, ..node },
+            _ => node,
+        }
     }
 
     /// The A records of a node, ready to be copied behind the question.

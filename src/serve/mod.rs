@@ -17,6 +17,7 @@ mod tcp;
 #[cfg(test)]
 mod tests;
 mod udp;
+mod views;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -130,6 +131,7 @@ impl Serving {
             allowed: is_in(&self.allow),
             recursion: self.recursion.as_ref().is_some_and(|r| is_in(&r.allow)),
             truncate,
+            view: self.image.view(client),
         }
     }
 }

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::answer::{Asker, Outcome, answer};
+use super::answer::{Outcome, answer};
 use super::counters::{Counters, Transport};
 use super::resolver::{Resolver, Waiting};
 use super::{Recursion, Serving, Shared};
@@ -194,8 +194,8 @@ pub(super) async fn serve(
         {
             used += 2 + query.len();
             match one(shared, counters, client, transport, query, &mut response) {
-                Some((resolver, permit, asker)) => {
-                    waiting.push(later(resolver, permit, shared, asker, query.to_vec()));
+                Some((resolver, permit)) => {
+                    waiting.push(later(resolver, permit, shared, client, transport, query.to_vec()));
                 }
                 None => append(&response, &mut output),
             }
@@ -242,11 +242,12 @@ async fn later(
     resolver: Arc<Resolver>,
     _waiting: Waiting,
     shared: &Shared,
-    asker: Asker,
+    client: SocketAddr,
+    transport: Transport,
     query: Vec<u8>,
 ) -> (Outcome, Vec<u8>) {
     let mut response = Vec::new();
-    let outcome = resolver.resolve(shared, &query, asker, &mut response).await;
+    let outcome = resolver.resolve(shared, client, transport, &query, &mut response).await;
     (outcome, response)
 }
 
@@ -266,7 +267,7 @@ pub(super) fn one(
     transport: Transport,
     query: &[u8],
     response: &mut Vec<u8>,
-) -> Option<(Arc<Resolver>, Waiting, Asker)> {
+) -> Option<(Arc<Resolver>, Waiting)> {
     let serving = shared.load();
     let asker = serving.asker(client.ip(), transport, false);
     let mut outcome = answer(&serving.image, query, asker, response);
@@ -274,7 +275,7 @@ pub(super) fn one(
         outcome = match resolver.cached(&serving.image, query, asker, response) {
             Some(outcome) => outcome,
             None => match resolver.wait() {
-                Some(waiting) => return Some((resolver.clone(), waiting, asker)),
+                Some(waiting) => return Some((resolver.clone(), waiting)),
                 None => Resolver::overloaded(query, asker, response),
             },
         };

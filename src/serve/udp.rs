@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::answer::{Asker, Outcome, UDP_PAYLOAD, answer};
+use super::answer::{Outcome, UDP_PAYLOAD, answer};
 use super::counters::{Counters, Transport};
 use super::mmsg::{BATCH, Batch, Origin};
 use super::rate_limit::Verdict;
@@ -56,14 +56,13 @@ pub(super) fn run(
                     pending += 1;
                 }
                 Answer::None => {}
-                Answer::Later(resolver, waiting, asker) => {
+                Answer::Later(resolver, waiting) => {
                     let Some(origin) = batch.origin(i) else { continue };
                     let later = Later {
                         socket: socket.clone(),
                         shared: shared.clone(),
                         counters: counters.clone(),
                         query: query.to_vec(),
-                        asker,
                         client,
                         origin,
                     };
@@ -86,7 +85,7 @@ enum Answer {
     /// There is none.
     None,
     /// Public DNS has to be asked.
-    Later(Arc<Resolver>, Waiting, Asker),
+    Later(Arc<Resolver>, Waiting),
 }
 
 /// A query whose answer comes later.
@@ -95,7 +94,6 @@ struct Later {
     shared: Shared,
     counters: Arc<Counters>,
     query: Vec<u8>,
-    asker: Asker,
     client: SocketAddr,
     origin: Origin,
 }
@@ -103,7 +101,8 @@ struct Later {
 impl Later {
     async fn run(self, resolver: Arc<Resolver>, _waiting: Waiting) {
         let mut out = Vec::new();
-        let outcome = resolver.resolve(&self.shared, &self.query, self.asker, &mut out).await;
+        let outcome =
+            resolver.resolve(&self.shared, self.client, Transport::Udp, &self.query, &mut out).await;
         self.counters.count(&self.shared.load().image, Transport::Udp, self.client, outcome);
         if outcome != Outcome::Ignored && self.origin.send(self.socket.as_fd(), &out).is_err() {
             self.counters.socket_errors.inc();
@@ -131,7 +130,7 @@ fn one(
         outcome = match resolver.cached(&serving.image, query, asker, out) {
             Some(outcome) => outcome,
             None => match resolver.wait() {
-                Some(waiting) => return Answer::Later(resolver.clone(), waiting, asker),
+                Some(waiting) => return Answer::Later(resolver.clone(), waiting),
                 None => Resolver::overloaded(query, asker, out),
             },
         };

@@ -18,6 +18,7 @@ pub(super) mod testing {
     pub(in crate::serve) use super::respond::respond;
 }
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -39,7 +40,7 @@ use self::respond::respond;
 use self::upstream::Upstream;
 use super::answer::{self, Asker, Outcome, Reply, answer, ede, rcode};
 use super::image::Image;
-use super::{Shared, message};
+use super::{Shared, Transport, message};
 use crate::config;
 
 /// Clients that wait for one query that is asked upstream, on average: a bound on what waits.
@@ -161,18 +162,20 @@ impl Resolver {
     pub(super) async fn resolve(
         &self,
         shared: &Shared,
+        client: SocketAddr,
+        transport: Transport,
         request: &[u8],
-        asker: Asker,
         out: &mut Vec<u8>,
     ) -> Outcome {
         out.clear();
         let Ok(query) = message::read(request) else { return Outcome::Ignored };
         let Some(key) = Key::of(request, query) else { return Outcome::Ignored };
         let entry = self.entry(&key).await;
-        let image = shared.load().image.clone();
-        match answer(&image, request, asker, out) {
+        let serving = shared.load_full();
+        let (image, asker) = (&serving.image, serving.asker(client.ip(), transport, false));
+        match answer(image, request, asker, out) {
             Outcome::Forward { .. } => {
-                self.respond(&key, &entry, &image, request, query, asker, Instant::now(), out)
+                self.respond(&key, &entry, image, request, query, asker, Instant::now(), out)
             }
             ours => ours,
         }

@@ -28,7 +28,7 @@ pub(in crate::serve) fn respond(
     let reply = if entry.is_failure() {
         Some(Reply::error(rcode::SERVFAIL, Some(ede::NO_REACHABLE_AUTHORITY)))
     } else {
-        ours(entry, image, kind, now)
+        ours(entry, image, kind, asker, now)
     };
     if let Some(reply) = reply {
         answer::write(request, query, &reply, asker, out);
@@ -39,9 +39,10 @@ pub(in crate::serve) fn respond(
 }
 
 /// The reply from our own data, when the chain enters it.
-fn ours<'a>(entry: &'a Entry, image: &'a Image, kind: u16, now: Instant) -> Option<Reply<'a>> {
+fn ours<'a>(entry: &'a Entry, image: &'a Image, kind: u16, asker: Asker, now: Instant) -> Option<Reply<'a>> {
     for (i, link) in entry.chain.iter().enumerate() {
         if let Some(node) = image.held(&link.target) {
+            let node = image.seen(node, asker.view);
             return Some(Reply::chain(image, entry.chain.get(..=i)?, entry.age(now), node, kind));
         }
         if image.may_be_ours(&link.target) || image.is_unknown(&link.target) {

@@ -25,7 +25,7 @@ pub(super) type Name<'a> = (&'a str, &'a str, Vec<Ipv4Addr>);
 
 /// Asks over UDP without a limit.
 pub(super) const UDP: Asker =
-    Asker { transport: Transport::Udp, allowed: true, recursion: false, truncate: false };
+    Asker { transport: Transport::Udp, allowed: true, recursion: false, truncate: false, view: None };
 /// Asks over TCP.
 pub(super) const TCP: Asker = Asker { transport: Transport::Tcp, ..UDP };
 

@@ -14,4 +14,5 @@ mod summary;
 mod tcp;
 mod tools;
 mod udp;
+mod views;
 mod zone_cuts;

@@ -11,12 +11,14 @@ use super::summary::summary;
 
 fn asker() -> impl Strategy<Value = Asker> {
     let transport = prop_oneof![Just(Transport::Udp), Just(Transport::Tcp)];
-    (transport, prop::bool::weighted(0.9), any::<bool>(), prop::bool::weighted(0.1)).prop_map(
-        |(transport, allowed, recursion, slip)| Asker {
+    let view = prop::option::of(0..3_u16);
+    (transport, prop::bool::weighted(0.9), any::<bool>(), prop::bool::weighted(0.1), view).prop_map(
+        |(transport, allowed, recursion, slip, view)| Asker {
             transport,
             allowed,
             recursion,
             truncate: slip && transport == Transport::Udp,
+            view,
         },
     )
 }
