@@ -59,9 +59,9 @@ pub(super) fn check(
     schema::report_unknown("", &table, &mut report);
     let root = Section::root(&table);
     let azure = azure::read(&root, &mut report);
-    let (applications, discoveries) = scope::read(&root, &mut report);
+    let (applications, policies, discoveries) = scope::read(&root, &mut report);
     let guard = zones::guard(&root, &mut report);
-    let publication = zones::publication(&root, &mut report);
+    let publication = zones::publication(&root, policies, &mut report);
     let (dns, admin_listen) = dns::read(&root, azure.poll_interval, &mut report);
     let resolver = resolver::read(&root, &dns.listen, &mut report);
     let state_directory = daemon::state_directory(&root, &mut report);

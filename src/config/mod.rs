@@ -12,6 +12,7 @@ mod credential;
 mod daemon;
 mod dns;
 mod duration;
+mod endpoints;
 mod error;
 mod file;
 mod load;

@@ -54,7 +54,7 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
             "token_file",
         ],
     ),
-    ("application", &["id"]),
+    ("application", &["id", "endpoints", "prefer", "by_subnet"]),
     ("discovery", &["subscription", "resource_group", "tag"]),
     (
         "guard",

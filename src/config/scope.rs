@@ -1,14 +1,14 @@
 //! `[[application]]` and `[[discovery]]`: whose endpoints are followed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use super::credential;
 use super::error::Place;
 use super::reader::{Field, Report, Section, Wrong, shown};
 use super::schema;
 use super::tree::{Node, Value};
 use super::types::Discovery;
-use crate::zones::ResourceId;
+use super::{credential, endpoints};
+use crate::zones::{EndpointPolicy, ResourceId};
 
 const APPLICATION: &str =
     "\"/subscriptions/SUBSCRIPTION/resourceGroups/GROUP/providers/Microsoft.IoTCentral/iotApps/NAME\"";
@@ -16,8 +16,11 @@ const SUBSCRIPTION: &str = "\"00000000-0000-0000-0000-000000000000\"";
 /// Applications, and discoveries; a daemon that follows more would run into Azure's limits on reads.
 const MAX_SECTIONS: usize = 1000;
 
-/// The applications and discoveries; at least one of either.
-pub(super) fn read(root: &Section<'_>, report: &mut Report) -> (Vec<ResourceId>, Vec<Discovery>) {
+/// Which endpoints count, for the applications where not all of them do.
+pub(super) type Policies = BTreeMap<ResourceId, EndpointPolicy>;
+
+/// The applications, their policies, and the discoveries; at least one application or discovery.
+pub(super) fn read(root: &Section<'_>, report: &mut Report) -> (Vec<ResourceId>, Policies, Vec<Discovery>) {
     if root.node("application").is_none() && root.node("discovery").is_none() {
         let wrong = Wrong::new(
             "there is neither an application nor a discovery, so there is nothing to follow",
@@ -25,24 +28,28 @@ pub(super) fn read(root: &Section<'_>, report: &mut Report) -> (Vec<ResourceId>,
         );
         report.push(&Place::File, "application", wrong);
     }
-    (applications(root, report), discoveries(root, report))
+    let (applications, policies) = applications(root, report);
+    (applications, policies, discoveries(root, report))
 }
 
-fn applications(root: &Section<'_>, report: &mut Report) -> Vec<ResourceId> {
+fn applications(root: &Section<'_>, report: &mut Report) -> (Vec<ResourceId>, Policies) {
     let mut seen: HashMap<ResourceId, Place> = HashMap::new();
     let mut applications = Vec::new();
+    let mut policies = Policies::new();
+    let mut prefixes = 0;
     for node in tables(root, "application", report) {
         let read = match &node.value {
             Value::Table(table) => {
                 let section = Section::of("application".to_owned(), &node.place, table);
                 let id = section.require("id", APPLICATION, "", report, application);
                 let place = section.node("id").map_or(&node.place, |(_, node)| &node.place);
-                id.map(|id| (id, place))
+                let policy = endpoints::read(&section, &mut prefixes, report);
+                id.map(|id| (id, place, policy))
             }
             _ => {
                 let field = Field::of("application", APPLICATION, node);
                 match application(&field) {
-                    Ok(id) => Some((id, &node.place)),
+                    Ok(id) => Some((id, &node.place, None)),
                     Err(wrong) => {
                         report.push(&node.place, "application", wrong);
                         None
@@ -50,17 +57,18 @@ fn applications(root: &Section<'_>, report: &mut Report) -> Vec<ResourceId> {
                 }
             }
         };
-        let Some((id, place)) = read else { continue };
+        let Some((id, place, policy)) = read else { continue };
         if let Some(first) = seen.get(&id) {
             let wrong =
                 Wrong::new(format!("is the same application as {}", at(first)), "remove one of the two");
             report.push(place, "application.id", wrong);
         } else {
             seen.insert(id.clone(), place.clone());
+            policies.extend(policy.map(|policy| (id.clone(), policy)));
             applications.push(id);
         }
     }
-    applications
+    (applications, policies)
 }
 
 /// The items of a repeated section. In the environment they are texts, in the file tables.
@@ -94,19 +102,20 @@ fn tables<'t>(root: &Section<'t>, key: &str, report: &mut Report) -> Vec<&'t Nod
 }
 
 fn application(field: &Field<'_>) -> Result<ResourceId, Wrong> {
-    let text = field.text()?;
-    let id: ResourceId =
-        text.parse().map_err(|_| field.wrong(format!("{} is no resource id", shown(text))))?;
-    let kind = id.resource_type();
-    if !kind.eq_ignore_ascii_case("Microsoft.IoTCentral/iotApps") {
-        let problem = format!("is the id of a {}, not of a Microsoft.IoTCentral/iotApps", shown(&kind));
-        return Err(field.wrong(problem));
+    resource(field.text()?, "Microsoft.IoTCentral/iotApps", "an application").map_err(|p| field.wrong(p))
+}
+
+/// The id of a resource of this type in a resource group, or what is wrong with the text; `name` is
+/// what the type is called in a sentence.
+pub(super) fn resource(text: &str, kind: &str, name: &str) -> Result<ResourceId, String> {
+    let id: ResourceId = text.parse().map_err(|_| format!("{} is no resource id", shown(text)))?;
+    let found = id.resource_type();
+    if !found.eq_ignore_ascii_case(kind) {
+        return Err(format!("is the id of a {}, not of a {kind}", shown(&found)));
     }
-    // Empty, subscriptions, ID, resourceGroups, GROUP, providers, NAMESPACE, iotApps, NAME.
+    // Empty, subscriptions, ID, resourceGroups, GROUP, providers, NAMESPACE, TYPE, NAME.
     if id.resource_group().is_none() || id.as_str().split('/').count() != 9 {
-        return Err(
-            field.wrong(format!("{} is not the id of an application in a resource group", shown(text)))
-        );
+        return Err(format!("{} is not the id of {name} in a resource group", shown(text)));
     }
     Ok(id)
 }

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::schema::{SECTIONS, path};
 use super::*;
+use crate::zones::EndpointPolicy;
 
 const MINIMAL: &str = include_str!("../../config/minimal.toml");
 const REFERENCE: &str = include_str!("../../config/reference.toml");
@@ -253,6 +254,58 @@ fn tags_have_a_name_and_perhaps_a_value() {
     assert_eq!(discovery("dns"), Some(("dns".to_owned(), None)));
     assert_eq!(discovery("dns=on=off"), Some(("dns".to_owned(), Some("on=off".to_owned()))));
     assert_eq!(discovery("dns="), Some(("dns".to_owned(), Some(String::new()))));
+}
+
+#[test]
+fn each_application_has_its_policy_for_endpoints() {
+    let application =
+        |name: &str, keys: &str| format!("{}{keys}\n", APPLICATION.replace("/a'", &format!("/{name}'")));
+    let pe = |name: &str| {
+        format!("/subscriptions/s/resourceGroups/r/providers/Microsoft.Network/privateEndpoints/{name}")
+    };
+    let id = |text: String| text.parse::<ResourceId>().expect("an id");
+    let (one, two) = (pe("one"), pe("two"));
+    let text = [
+        "version = 1\n".to_owned(),
+        application("all", "endpoints = 'all'"),
+        application("default", ""),
+        application("prefer", &format!("endpoints = 'prefer'\nprefer = ['{two}', '{one}']")),
+        application(
+            "by",
+            &format!("endpoints = 'by-subnet'\nby_subnet = ['10.1.0.0/16={one}', 'fd00::1 = {two}']"),
+        ),
+    ];
+    let config = with(&text.concat(), &[]).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(config.applications.len(), 4);
+    let policies: Vec<_> =
+        config.publication.endpoints.into_iter().map(|(id, policy)| (id.name().to_owned(), policy)).collect();
+    let networks = [("10.1.0.0/16", one.clone()), ("fd00::1/128", two.clone())]
+        .map(|(prefix, endpoint)| (prefix.parse().expect("a prefix"), id(endpoint)));
+    let by = EndpointPolicy::BySubnet(networks.into());
+    let prefer = EndpointPolicy::Prefer(vec![id(two), id(one)]);
+    assert_eq!(policies, [("by".to_owned(), by), ("prefer".to_owned(), prefer)]);
+}
+
+#[test]
+fn client_prefixes_of_all_applications_are_counted() {
+    let application = |name: &str, count: u32| {
+        let pe = "/subscriptions/s/resourceGroups/r/providers/Microsoft.Network/privateEndpoints/e";
+        let items: Vec<String> =
+            (0..count).map(|i| format!("'{}={pe}'", std::net::Ipv4Addr::from(0x0a00_0000 + i))).collect();
+        let id = APPLICATION.replace("/a'", &format!("/{name}'"));
+        format!("{id}endpoints = 'by-subnet'\nby_subnet = [{}]\n", items.join(", "))
+    };
+    let read = |counts: [u32; 2]| {
+        with(&format!("version = 1\n{}{}", application("a", counts[0]), application("b", counts[1])), &[])
+    };
+    assert!(read([1000, 24]).is_ok());
+    let told = read([1000, 25]).expect_err("one too many").to_string();
+    assert!(
+        told.contains("there are 1025 client prefixes in all applications; write at most 1024"),
+        "{told}"
+    );
+    let told = read([1025, 1]).expect_err("one too many").to_string();
+    assert!(told.contains("has 1025 items; write at most 1024"), "{told}");
 }
 
 #[test]

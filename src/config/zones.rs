@@ -1,10 +1,11 @@
 //! `[guard]` and `[publish]`: when removals are believed, and which zones are made.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::duration;
 use super::reader::{Field, Report, Section, Wrong, shown};
+use super::scope::Policies;
 use crate::zones::{DnsName, GuardPolicy, NameError, Publication};
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -49,7 +50,11 @@ pub(super) fn at_least(section: &Section<'_>, key: &str, problem: String, least:
 }
 
 /// Which zones are made, and what stands at their apex; nothing when a name in it is unusable.
-pub(super) fn publication(root: &Section<'_>, report: &mut Report) -> Option<Publication> {
+pub(super) fn publication(
+    root: &Section<'_>,
+    endpoints: Policies,
+    report: &mut Report,
+) -> Option<Publication> {
     let publish = root.child("publish", report);
     let privatelink_zones = publish.flag("privatelink_zones", true, report);
     let per_name_zones = publish.flag("per_name_zones", false, report);
@@ -74,7 +79,7 @@ pub(super) fn publication(root: &Section<'_>, report: &mut Report) -> Option<Pub
         negative_ttl,
         name_servers: name_servers.or_else(|| Some(vec!["ns.invalid".parse().ok()?]))?,
         hostmaster: hostmaster.or_else(|| "hostmaster.invalid".parse().ok())?,
-        endpoints: BTreeMap::new(),
+        endpoints,
     })
 }
 
