@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::endpoints;
 use crate::config::Config;
 use crate::store::Saved;
 use crate::zones::{
@@ -279,10 +280,12 @@ impl Book {
             .reports
             .values()
             .flat_map(|r| &r.findings)
+            .filter(|f| endpoints::concerns(f, &self.config.publication.endpoints))
             .chain(self.discovery_findings.values())
             .cloned()
             .collect();
         let shares = self.shares();
+        findings.extend(endpoints::unknown(&self.config.publication.endpoints, &shares));
         for id in self.wanted() {
             if !shares.contains_key(&id) {
                 findings.push(Finding::of(

@@ -4,6 +4,7 @@
 //! pollers read Azure beside it. Everybody else sees a [`View`].
 
 mod book;
+mod endpoints;
 mod engine;
 mod event;
 mod log;

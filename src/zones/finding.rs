@@ -76,6 +76,8 @@ kinds! {
     EndpointForeign = "endpoint-foreign", Warning;
     /// Endpoints of one application lie in different virtual networks.
     EndpointsInSeveralNetworks = "endpoints-in-several-networks", Warning;
+    /// The configuration chooses an endpoint that gives no name.
+    ChosenEndpointUnknown = "chosen-endpoint-unknown", Warning;
     /// A required member has no address yet.
     MemberWithoutAddress = "member-without-address", Warning;
     /// An address belongs to no required member any more.
