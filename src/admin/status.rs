@@ -223,7 +223,8 @@ impl FindingStatus {
     }
 }
 
-/// Every published name with where it came from.
+/// Every name that any endpoint gives, with where it came from; which of several endpoints count is
+/// not told.
 #[must_use]
 pub fn records(view: &View) -> Vec<RecordStatus> {
     let shares = view.generation.iter().flat_map(|g| g.shares.values());

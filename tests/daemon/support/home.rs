@@ -17,6 +17,8 @@ pub(crate) struct Settings {
     pub(crate) poll_interval: &'static str,
     pub(crate) request_timeout: &'static str,
     pub(crate) applications: Vec<ResourceId>,
+    /// What every application says of its endpoints.
+    pub(crate) endpoints: String,
     pub(crate) listen: Vec<String>,
     pub(crate) guard: &'static str,
     pub(crate) publish: &'static str,
@@ -44,6 +46,7 @@ impl Home {
                 poll_interval: "1s",
                 request_timeout: "2s",
                 applications: vec![azure.application.clone()],
+                endpoints: String::new(),
                 listen: vec!["127.0.0.1:0".to_owned()],
                 guard: "removal_polls = 2\nremoval_period = \"0s\"\nbulk_polls = 4\nbulk_period = \"0s\"",
                 publish: "",
@@ -68,8 +71,8 @@ impl Home {
     /// Writes the configuration.
     pub(crate) fn write(&self) {
         let settings = &self.settings;
-        let applications: String =
-            settings.applications.iter().map(|id| format!("[[application]]\nid = \"{id}\"\n\n")).collect();
+        let section = |id| format!("[[application]]\nid = \"{id}\"\n{}\n\n", settings.endpoints);
+        let applications: String = settings.applications.iter().map(section).collect();
         let text = format!(
             "version = 1\n\n[azure]\ncloud = \"custom\"\nresource_manager = \"{}\"\n\
              authority = \"https://login.microsoftonline.com\"\naudience = \"https://management.azure.com\"\n\
