@@ -166,6 +166,18 @@ impl ArmError {
         matches!(self.kind, ArmErrorKind::Forbidden { .. })
     }
 
+    /// Whether ARM plainly refused (401, 403, 404), so that asking again soon changes nothing.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self.kind,
+            ArmErrorKind::Unauthorized
+                | ArmErrorKind::Forbidden { .. }
+                | ArmErrorKind::ResourceNotFound
+                | ArmErrorKind::NotFoundOther
+        )
+    }
+
     /// How long to leave the subscription alone, when that is the reason.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {

@@ -1,7 +1,7 @@
 //! One complete poll of one application: all the reads that an [`Observation`] needs, or an error.
 //!
-//! Complete or nothing: any read that fails ends the poll, but for the two cases in which the
-//! observation itself says that a right is missing. What cannot be understood is an error as well,
+//! Complete or nothing: any read that fails ends the poll, but for the cases in which the
+//! observation itself says what may not be read. What cannot be understood is an error as well,
 //! because a misread answer would look like removed names.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -81,7 +81,13 @@ async fn read_application(
         let wanted = connection == ConnectionState::Approved || known.contains(&id);
         async move {
             let outcome = if wanted {
-                read_endpoint(&client, &application, &id).await?
+                match read_endpoint(&client, &application, &id).await {
+                    // Its names can only be held, and must not hold up those of the others.
+                    Err(error) if error.is_refusal() && connection != ConnectionState::Approved => {
+                        EndpointOutcome::Unreadable(error.to_string())
+                    }
+                    other => other?,
+                }
             } else {
                 EndpointOutcome::NotRead
             };

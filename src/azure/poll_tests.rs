@@ -3,6 +3,9 @@ use serde_json::{Value, json};
 use super::super::fake::{Canned, Fake};
 use super::*;
 
+#[path = "poll_unlisted_tests.rs"]
+mod unlisted;
+
 const APP: &str = "/subscriptions/s1/resourceGroups/rg/providers/Microsoft.IoTCentral/iotApps/my-app";
 const PE: &str = "/subscriptions/s2/resourceGroups/net/providers/Microsoft.Network/privateEndpoints/pe";
 const NIC: &str =

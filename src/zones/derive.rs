@@ -152,6 +152,20 @@ impl<'a> Derivation<'a> {
                 );
                 return EndpointEvidence::NotFound;
             }
+            EndpointOutcome::Unreadable(answer) => {
+                self.report_state(&endpoint.id, listed);
+                self.find(
+                    FindingKind::EndpointUnreadable,
+                    endpoint.id.as_str(),
+                    format!(
+                        "The application's list says {} and the private endpoint may not be read, so nothing proves \
+                         that its names are gone; they are kept. Approve their removal if it was moved or deleted, or \
+                         give the identity its rights back. ARM said: {answer}",
+                        listed.as_str()
+                    ),
+                );
+                return EndpointEvidence::Unsettled("the private endpoint may not be read".to_owned());
+            }
             EndpointOutcome::NotRead => {
                 self.report_state(&endpoint.id, listed);
                 return match listed {

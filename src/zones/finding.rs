@@ -68,6 +68,9 @@ kinds! {
     EndpointStateUnknown = "endpoint-state-unknown", Warning;
     /// An endpoint that gave addresses before does not exist any more.
     EndpointNotFound = "endpoint-not-found", Warning;
+    /// An endpoint that gave addresses before may not be read, and the application's list does not
+    /// call it approved.
+    EndpointUnreadable = "endpoint-unreadable", Warning;
     /// An endpoint is being changed by Azure.
     EndpointUpdating = "endpoint-updating", Info;
     /// An endpoint's provisioning failed.

@@ -94,6 +94,10 @@ pub enum EndpointOutcome {
     NotRead,
     /// 404 with code `ResourceNotFound`. The text is ARM's own, with the correlation id.
     NotFound(String),
+    /// 401, 403 or another 404, while the application's list does not call it approved: its
+    /// subscription or group may be moved or deleted. Proves nothing. The text is ARM's own, with
+    /// the correlation id.
+    Unreadable(String),
     /// It exists.
     Found(EndpointFacts),
 }

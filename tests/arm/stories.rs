@@ -3,8 +3,9 @@
 use std::net::Ipv4Addr;
 
 use privatelink_dns::simulator::{
-    ApplicationOptions, EndpointOptions, Fault, FaultRule, Operation, World, ZoneCoverage,
+    ApplicationOptions, ConnectionStatus, EndpointOptions, Fault, FaultRule, Operation, World, ZoneCoverage,
 };
+use privatelink_dns::sync::Selection;
 use privatelink_dns::zones::ResourceId;
 
 use crate::bench::{Bench, PROVEN, Setup, simulator};
@@ -150,6 +151,41 @@ fn several_endpoints_give_each_name_all_their_addresses() {
         assert_eq!(bench.records(), bench.expected());
         assert_eq!(bench.records().len(), 6);
         assert!(!bench.findings().contains(&several), "{:?}", bench.findings());
+    });
+}
+
+#[test]
+fn an_endpoint_that_is_lost_from_sight_holds_its_names_and_nobody_elses() {
+    with_identity(async || {
+        let (mut bench, application, ids) = application_with(&[EndpointOptions::default(), second()]).await;
+        let both = bench.records();
+        // Moved: the application lists it no more, and where it was there is nothing.
+        let lost = bench.world(|world| {
+            world.set_connection_state(&ids[1], ConnectionStatus::Disconnected).expect("disconnected");
+            world.faults.add(FaultRule::new(Fault::ResourceGroupNotFound).containing("pe-second"))
+        });
+        let unreadable = ("endpoint-unreadable", ids[1].to_string());
+        for _ in 0..=PROVEN {
+            bench.good_poll(&application).await;
+            assert_eq!(bench.records(), both);
+            assert!(bench.findings().contains(&unreadable), "{:?}", bench.findings());
+        }
+
+        // A new hub at the endpoint that is left is published at once.
+        bench.world(|world| {
+            world.scale_out(&application).expect("scaled");
+            world.settle(&ids[0]).expect("settled");
+        });
+        bench.good_poll(&application).await;
+        assert_eq!(bench.records().len(), both.len() + 2);
+
+        let now = bench.now;
+        let (ended, _) = bench.book.approve(&Selection::All, now);
+        assert_eq!(ended, 6);
+        bench.good_poll(&application).await;
+        assert_eq!(bench.records(), bench.expected());
+        assert!(!bench.findings().contains(&unreadable), "{:?}", bench.findings());
+        assert!(bench.world(|world| world.faults.hits(lost)) > 0);
     });
 }
 

@@ -80,6 +80,20 @@ fn a_deleted_endpoint_is_proof_whatever_the_list_says() {
 }
 
 #[test]
+fn an_endpoint_that_may_not_be_read_proves_nothing_and_holds_up_no_other() {
+    for (state, told) in [(Absent, None), (Rejected, Some(Kind::EndpointRejected))] {
+        let lost = listed(2, state, EndpointOutcome::Unreadable("403 (correlation id c0ffee)".to_owned()));
+        let derived = derived(application(&ONE_HUB, vec![endpoint(1, facts(&ONE_HUB)), lost]));
+        assert_eq!(records(&derived.share), expected(&ONE_HUB));
+        assert!(matches!(derived.evidence.endpoints[&endpoint_id(2)], EndpointEvidence::Unsettled(_)));
+        assert_eq!(kinds(&derived), told.into_iter().chain([Kind::EndpointUnreadable]).collect::<Vec<_>>());
+        let [.., finding] = derived.findings.as_slice() else { panic!("no finding") };
+        assert_eq!(finding.subject, endpoint_id(2).as_str());
+        assert!(finding.message.contains("c0ffee"), "{}", finding.message);
+    }
+}
+
+#[test]
 fn an_endpoint_of_another_resource_gives_nothing_and_proves_nothing() {
     let other = id(&APP.replace("000002", "000003"));
     let derived = of_one(&ONE_HUB, EndpointFacts { link_service: Some(other), ..facts(&ONE_HUB) });
