@@ -175,22 +175,31 @@ impl Shared {
     async fn answer(&self, read: &Read<'_>, url: Url) -> Result<Answer, ArmError> {
         let deadline = Instant::now() + self.request_timeout * 2 + PATIENCE;
         let mut backoff = self.first_backoff;
-        let mut replaced_token = false;
+        let mut replacement = None;
         let mut tries = 0;
         loop {
             if let Err(retry_after) = self.budget.acquire(read.subscription, PATIENCE).await {
                 return Err(read.error(ArmErrorKind::Throttled { retry_after }));
             }
-            let token = self.tokens.get().await.map_err(|error| read.error(ArmErrorKind::Token(error)))?;
+            let token = match &replacement {
+                Some(token) => Arc::clone(token),
+                None => self.tokens.get().await.map_err(|error| read.error(ArmErrorKind::Token(error)))?,
+            };
             let failed = match self.attempt(read, url.clone(), token.expose()).await {
                 Ok(answer) => return Ok(answer),
                 Err(failed) => failed,
             };
             if failed.error.kind == ArmErrorKind::Unauthorized {
-                if replaced_token || !self.tokens.invalidate(&token) {
+                // Of another tenant is what every token of this identity is.
+                let is_final =
+                    failed.error.details.code.as_deref() == Some("InvalidAuthenticationTokenTenant");
+                if is_final || replacement.is_some() {
                     return Err(failed.error);
                 }
-                replaced_token = true;
+                replacement = self.tokens.replacement(&token).await;
+                if replacement.is_none() {
+                    return Err(failed.error);
+                }
                 continue;
             }
             tries += 1;

@@ -176,6 +176,47 @@ async fn a_refused_token_is_replaced_once() {
     assert_eq!((error.kind, fake.seen().len()), (ArmErrorKind::Unauthorized, 2));
 }
 
+#[tokio::test]
+async fn a_token_of_another_tenant_is_not_replaced() {
+    let (error, fake) = failure([Canned::error(401, "InvalidAuthenticationTokenTenant", "")]).await;
+    assert_eq!((error.kind, fake.seen().len()), (ArmErrorKind::Unauthorized, 1));
+}
+
+/// One token; then it tells that it was asked again, and is silent.
+#[derive(Default)]
+struct OneToken(Arc<tokio::sync::Notify>, std::sync::atomic::AtomicBool);
+
+#[async_trait::async_trait]
+impl TokenSource for OneToken {
+    async fn fetch(&self) -> Result<NewToken, TokenError> {
+        if self.1.swap(true, std::sync::atomic::Ordering::SeqCst) {
+            self.0.notify_one();
+            std::future::pending::<()>().await;
+        }
+        SomeToken.fetch().await
+    }
+}
+
+#[tokio::test]
+async fn while_a_refused_token_cannot_be_replaced_others_use_it() {
+    let fake = Fake::start().await;
+    fake.answers(ID, [Canned::error(401, "InvalidAuthenticationToken", "")]);
+    fake.answers(LIST, [Canned::json(json!({ "value": [] }))]);
+    let source = OneToken::default();
+    let asked_again = source.0.clone();
+    let tokens = Arc::new(Tokens::new(Box::new(source), |_| {}));
+    let limit = Duration::from_secs(20);
+    let client = ArmClient::new(http(limit), fake.url(), tokens, limit, Arc::new(())).expect("a client");
+    let others = async {
+        asked_again.notified().await;
+        list(&client).await.expect("the token is good here");
+    };
+    tokio::select! {
+        result = get(&client) => panic!("the provider is silent: {result:?}"),
+        () = others => {}
+    }
+}
+
 struct NoToken;
 
 #[async_trait::async_trait]

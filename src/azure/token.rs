@@ -4,6 +4,9 @@
 //! good for minutes more, and would give a token that ARM refused again. So the credential is built
 //! anew for each token (about once an hour), which also picks up replaced secrets and certificates,
 //! and the token is kept here.
+//!
+//! One resource's 401 is no word on the token: it may be of another tenant, while all others take
+//! the token. So a refused token stays in use until there is another one.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -113,6 +116,7 @@ struct Current {
     token: Option<Arc<Token>>,
     /// How many tokens there have been.
     count: u64,
+    /// When a refused one was last replaced.
     replaced: Option<Instant>,
 }
 
@@ -157,21 +161,20 @@ impl Tokens {
         }
     }
 
-    /// ARM refused `token`. Whether another attempt makes sense: with a newer token that is there
-    /// already, or with one still to be fetched.
-    pub(super) fn invalidate(&self, token: &Token) -> bool {
-        let mut current = self.lock();
-        if current.token.as_ref().is_some_and(|held| held.number != token.number) {
-            return true;
+    /// Another token than `refused`, which ARM did not take: one that is there already, or a new
+    /// one. Nothing when that cannot be had, or when `refused` is itself such a replacement and
+    /// fresh. The others go on with the old one until then.
+    pub(super) async fn replacement(&self, refused: &Token) -> Option<Arc<Token>> {
+        let mut failure = self.fetching.lock().await;
+        if let Some(newer) = self.alive().filter(|held| held.number != refused.number) {
+            return Some(newer);
         }
-        let now = Instant::now();
-        if current.replaced.is_some_and(|at| now < at + REPLACE_INTERVAL) {
-            // Without a token somebody is about to fetch one; with it, the refusal has other reasons.
-            return current.token.is_none();
+        if self.lock().replaced.is_some_and(|at| Instant::now() < at + REPLACE_INTERVAL) {
+            return None;
         }
-        current.replaced = Some(now);
-        current.token = None;
-        true
+        let token = self.fetch(&mut failure).await.ok()?;
+        self.lock().replaced = Some(Instant::now());
+        Some(token)
     }
 
     /// When the token in use ends.

@@ -117,21 +117,47 @@ async fn a_silent_provider_is_given_up_and_left_alone_for_a_while() {
     assert_eq!(secret(&tokens).await, "secret-2");
 }
 
+async fn replaced(tokens: &Tokens, token: &Token) -> Option<String> {
+    tokens.replacement(token).await.map(|token| token.expose().to_owned())
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_refused_token_is_replaced_once_in_a_while() {
     let script = Script::of([hour(), hour(), hour()]);
     let tokens = script.tokens();
     let first = tokens.get().await.expect("a token");
-    assert!(tokens.invalidate(&first));
-    assert!(tokens.invalidate(&first), "two requests with the same token: one replacement for both");
+    let (a, b) = tokio::join!(replaced(&tokens, &first), replaced(&tokens, &first));
+    assert_eq!([a.as_deref(), b.as_deref()], [Some("secret-2"); 2], "one replacement for both");
     let second = tokens.get().await.expect("a token");
     assert_eq!(second.expose(), "secret-2");
-    assert!(tokens.invalidate(&first), "the newer one is there already");
-    assert!(!tokens.invalidate(&second), "fresh and refused: not the token's fault");
+    assert_eq!(replaced(&tokens, &first).await.as_deref(), Some("secret-2"), "it is there already");
+    assert_eq!(replaced(&tokens, &second).await, None, "fresh and refused: not the token's fault");
     assert_eq!(secret(&tokens).await, "secret-2");
+    assert_eq!(script.fetches(), 2);
     advance(REPLACE_INTERVAL).await;
-    assert!(tokens.invalidate(&second));
-    assert_eq!(secret(&tokens).await, "secret-3");
+    assert_eq!(replaced(&tokens, &second).await.as_deref(), Some("secret-3"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_token_stays_in_use_until_there_is_another() {
+    let script = Script::of([hour(), refused(), None, hour()]);
+    let tokens = script.tokens();
+    let first = tokens.get().await.expect("a token");
+    assert_eq!(replaced(&tokens, &first).await, None);
+    assert_eq!(secret(&tokens).await, "secret-1");
+    assert_eq!(replaced(&tokens, &first).await, None);
+    assert_eq!(script.fetches(), 2, "a provider that fails is left alone for a while");
+    advance(FIRST_BACKOFF).await;
+    let start = Instant::now();
+    let others = async {
+        assert_eq!(secret(&tokens).await, "secret-1");
+        start.elapsed()
+    };
+    let (none, waited) = tokio::join!(replaced(&tokens, &first), others);
+    assert_eq!((none, waited, start.elapsed()), (None, Duration::ZERO, FETCH_TIMEOUT));
+    advance(FIRST_BACKOFF * 2).await;
+    assert_eq!(replaced(&tokens, &first).await.as_deref(), Some("secret-4"));
+    assert_eq!(secret(&tokens).await, "secret-4");
 }
 
 #[tokio::test(start_paused = true)]

@@ -166,14 +166,13 @@ impl Case {
         assert!(messages[0].contains(&error.to_string()), "{self}: {messages:?}");
     }
 
-    /// The next poll is good; without a token, the one after the pause that the failure brings.
+    /// The next poll is good; without a token, one after the pause that the failure brings.
     async fn recover(self, bench: &mut Bench, application: &ResourceId) {
-        if self.operation == Operation::Token {
-            while bench.azure.check_credential().await.is_err() {
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
+        let mut result = bench.poll(application).await;
+        while self.operation == Operation::Token && result.is_err() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            result = bench.poll(application).await;
         }
-        let result = bench.poll(application).await;
         result.unwrap_or_else(|error| panic!("{self}: {error}"));
     }
 }
