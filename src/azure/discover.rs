@@ -1,6 +1,6 @@
 //! Looking for applications: every one of a subscription or resource group, by tag if wanted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::Operation;
 use super::arm::ArmClient;
@@ -19,14 +19,16 @@ pub(super) async fn discover(
         client.list(Operation::Applications, &discovery.subscription, &path).await?;
     let mut taken = BTreeSet::new();
     for application in listed {
+        // Nobody cares what the others are called.
+        if !discovery.matches(&application.tags) {
+            continue;
+        }
         let id = origin.id(&application.id)?;
         if !id.resource_type().eq_ignore_ascii_case("Microsoft.IoTCentral/iotApps") || !discovery.covers(&id)
         {
             return Err(origin.invalid(format!("{id} is no application of this scope")));
         }
-        if has_tag(&application.tags, discovery) {
-            taken.insert(id);
-        }
+        taken.insert(id);
     }
     Ok(taken)
 }
@@ -34,12 +36,6 @@ pub(super) async fn discover(
 fn scope(discovery: &Discovery) -> String {
     let group = discovery.resource_group.as_ref().map(|g| format!("/resourceGroups/{g}")).unwrap_or_default();
     format!("/subscriptions/{}{group}/providers/Microsoft.IoTCentral/iotApps", discovery.subscription)
-}
-
-/// Azure compares tag names without case and values with.
-fn has_tag(tags: &BTreeMap<String, String>, discovery: &Discovery) -> bool {
-    let Some((name, value)) = &discovery.tag else { return true };
-    tags.iter().any(|(n, v)| n.eq_ignore_ascii_case(name) && value.as_ref().is_none_or(|value| value == v))
 }
 
 #[cfg(test)]
@@ -91,6 +87,32 @@ mod tests {
         assert!(names(taken).is_empty());
         let taken = discover(&client, &discovery(None)).await.expect("a set");
         assert_eq!(names(taken), ["a", "b", "c"]);
+    }
+
+    #[tokio::test]
+    async fn an_id_that_is_none_matters_only_when_the_tag_takes_it() {
+        let fake = Fake::start().await;
+        let odd = |tag: &str| json!({ "id": "/odd?", "tags": { "dns": tag }, "properties": {} });
+        let taking = discovery(Some(("dns", Some("on"))));
+        fake.answers(
+            PATH,
+            [Canned::json(json!({ "value": [odd("off"), app("a", json!({ "dns": "on" }))] }))],
+        );
+        assert_eq!(discover(&fake.client(), &taking).await.expect("a set").len(), 1);
+        fake.answers(PATH, [Canned::json(json!({ "value": [odd("on")] }))]);
+        discover(&fake.client(), &taking).await.expect_err("it is taken, and nobody can ask for it");
+    }
+
+    #[tokio::test]
+    async fn a_group_of_another_script_is_percent_encoded() {
+        let fake = Fake::start().await;
+        let discovery = Discovery { resource_group: Some("grün".to_owned()), ..discovery(None) };
+        let path = PATH.replace("/rg/", "/gr%C3%BCn/");
+        let id = format!("{}/a", PATH.replace("/rg/", "/GRÜN/"));
+        fake.answers(&path, [Canned::json(json!({ "value": [{ "id": id, "properties": {} }] }))]);
+        let taken = discover(&fake.client(), &discovery).await.expect("a set");
+        assert_eq!(taken.iter().map(ResourceId::name).collect::<Vec<_>>(), ["a"]);
+        assert_eq!(fake.paths(), [path]);
     }
 
     #[tokio::test]

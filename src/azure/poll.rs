@@ -127,10 +127,13 @@ fn connection_states(
             }
             continue;
         };
-        let id = origin.id(&endpoint.id)?;
-        if !id.resource_type().eq_ignore_ascii_case("Microsoft.Network/privateEndpoints") {
-            return Err(origin.invalid(format!("{id} is no private endpoint")));
-        }
+        let id = match origin.id(&endpoint.id) {
+            Ok(id) if id.resource_type().eq_ignore_ascii_case("Microsoft.Network/privateEndpoints") => id,
+            // Nothing is ever read or published from it.
+            _ if state != ConnectionState::Approved => continue,
+            Ok(id) => return Err(origin.invalid(format!("{id} is no private endpoint"))),
+            Err(error) => return Err(error),
+        };
         let known = states.entry(id).or_insert(state);
         if *known != ConnectionState::Approved {
             *known = state;
@@ -153,7 +156,8 @@ async fn read_endpoint(
         };
     let settled = endpoint.provisioning_state.eq_ignore_ascii_case("Succeeded");
     let (connection, link_service) = own_connection(application, &endpoint, &origin)?;
-    let subnet = endpoint.subnet.map(|subnet| origin.id(&subnet.id)).transpose()?;
+    // It serves a finding only.
+    let subnet = endpoint.subnet.and_then(|subnet| subnet.id.parse().ok());
     let interfaces = read_interfaces(client, id, &endpoint.network_interfaces, &origin).await?;
     let zone_group =
         if settled && connection == ConnectionState::Approved && endpoint.custom_dns_configs.is_empty() {

@@ -7,8 +7,8 @@ use super::reader::{Field, Report, Section, Wrong, shown};
 use super::schema;
 use super::tree::{Node, Value};
 use super::types::Discovery;
-use super::{credential, endpoints};
-use crate::zones::{EndpointPolicy, ResourceId};
+use super::endpoints;
+use crate::zones::{EndpointPolicy, ResourceId, is_plain, same_name};
 
 const APPLICATION: &str =
     "\"/subscriptions/SUBSCRIPTION/resourceGroups/GROUP/providers/Microsoft.IoTCentral/iotApps/NAME\"";
@@ -142,17 +142,19 @@ fn discoveries(root: &Section<'_>, report: &mut Report) -> Vec<Discovery> {
 }
 
 fn same(a: &Discovery, b: &Discovery) -> bool {
-    let group = |d: &Discovery| d.resource_group.as_ref().map(|g| g.to_ascii_lowercase());
+    let same_group = match (&a.resource_group, &b.resource_group) {
+        (Some(a), Some(b)) => same_name(a, b),
+        (a, b) => a == b,
+    };
     !a.subscription.is_empty()
         && a.subscription.eq_ignore_ascii_case(&b.subscription)
-        && group(a) == group(b)
+        && same_group
         && a.tag == b.tag
 }
 
 fn resource_group(field: &Field<'_>) -> Result<String, Wrong> {
     let text = field.text()?;
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.()".contains(c);
-    if text.len() <= 90 && text.chars().all(plain) && !text.ends_with('.') {
+    if text.chars().count() <= 90 && text.chars().all(is_plain) && !text.ends_with('.') {
         return Ok(text.to_owned());
     }
     Err(field.wrong(format!("{} is no name of a resource group", shown(text))))

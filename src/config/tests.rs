@@ -319,6 +319,16 @@ fn covers_what_is_named_or_in_scope() {
 }
 
 #[test]
+fn a_resource_group_may_have_letters_of_any_script() {
+    let covered = config("[[discovery]]\nsubscription = 'S2'\nresource_group = 'grün'");
+    let id = "/subscriptions/s2/resourceGroups/GRÜN/providers/Microsoft.IoTCentral/iotApps/b";
+    assert!(covered.covers(&id.parse().expect("an id")));
+    let twice = "version = 1\n[[discovery]]\nsubscription = 's'\nresource_group = 'grün'\n\
+                 [[discovery]]\nsubscription = 's'\nresource_group = 'GRÜN'\n";
+    assert!(with(twice, &[]).expect_err("twice").to_string().contains("same scope"));
+}
+
+#[test]
 fn faults_are_data_too() {
     let errors = with("version = 1\n[dns]\n  listen = 5\n", &[]).expect_err("faults");
     let [first, second] = errors.errors() else { panic!("{errors}") };

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::zones::{GuardPolicy, Prefix, Publication, ResourceId};
+use crate::zones::{GuardPolicy, Prefix, Publication, ResourceId, same_name};
 
 /// Everything that the daemon is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,9 +169,10 @@ impl Discovery {
     #[must_use]
     pub fn covers(&self, application: &ResourceId) -> bool {
         application.subscription().eq_ignore_ascii_case(&self.subscription)
-            && self.resource_group.as_ref().is_none_or(|group| {
-                application.resource_group().is_some_and(|g| g.eq_ignore_ascii_case(group))
-            })
+            && self
+                .resource_group
+                .as_ref()
+                .is_none_or(|group| application.resource_group().is_some_and(|g| same_name(g, group)))
     }
 }
 

@@ -9,6 +9,7 @@ use axum::extract::{ConnectInfo, Query, Request, State};
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use jiff::Timestamp;
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::connection::ConnectionHandle;
@@ -21,7 +22,7 @@ use super::{
     Application, Endpoint, Fault, Operation, RawReply, RequestRecord, Site, World, WorldHandle, payloads,
     token,
 };
-use crate::zones::ResourceId;
+use crate::zones::{ResourceId, same_name};
 
 /// `x-ms-ratelimit-remaining-subscription-global-reads` while nothing is limited, as recorded.
 const REMAINING_READS: u32 = 16_499;
@@ -62,7 +63,8 @@ pub(super) async fn serve(
     let (uri, headers) = (request.uri(), request.headers());
     let ask = Ask {
         method: request.method(),
-        path: uri.path(),
+        // Names in other scripts than ASCII come percent-encoded.
+        path: &percent_decode_str(uri.path()).decode_utf8_lossy(),
         query: uri.query().unwrap_or_default(),
         // A query that is none has no parameters.
         pairs: Query::try_from_uri(uri).map(|Query(pairs)| pairs).unwrap_or_default(),
@@ -204,9 +206,7 @@ fn check_group(world: &World, target: &Target) -> Result<(), ArmError> {
         return Err(ArmError::subscription_not_found(subscription));
     }
     match group {
-        Some(group) if !known.any(|(_, g)| g.eq_ignore_ascii_case(group)) => {
-            Err(ArmError::group_not_found(group))
-        }
+        Some(group) if !known.any(|(_, g)| same_name(g, group)) => Err(ArmError::group_not_found(group)),
         _ => Ok(()),
     }
 }
@@ -216,9 +216,9 @@ fn render(world: &World, ask: &Ask<'_>, target: &Target, private_link: bool) -> 
         Target::Applications { subscription, group } => {
             let within = |app: &&Application| {
                 app.id.subscription().eq_ignore_ascii_case(subscription)
-                    && group.as_ref().is_none_or(|group| {
-                        app.id.resource_group().is_some_and(|own| own.eq_ignore_ascii_case(group))
-                    })
+                    && group
+                        .as_ref()
+                        .is_none_or(|group| app.id.resource_group().is_some_and(|own| same_name(own, group)))
             };
             let apps = world.applications.values().filter(within);
             let items = apps.map(|app| payloads::application(app, &endpoints(world, app), private_link));

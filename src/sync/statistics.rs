@@ -70,6 +70,5 @@ impl Statistics {
 /// An application as a metric's label: resource group and name, lower case.
 #[must_use]
 pub fn application_label(application: &ResourceId) -> String {
-    format!("{}/{}", application.resource_group().unwrap_or_default(), application.name())
-        .to_ascii_lowercase()
+    format!("{}/{}", application.resource_group().unwrap_or_default(), application.name()).to_lowercase()
 }

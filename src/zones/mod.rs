@@ -34,6 +34,6 @@ pub use observation::{
 };
 pub use policy::{EndpointPolicy, GuardPolicy, Publication};
 pub use prefix::{Prefix, PrefixError};
-pub use resource_id::{ResourceId, ResourceIdError};
+pub use resource_id::{ResourceId, ResourceIdError, is_plain, same_name};
 pub use share::{EndpointShare, Placement, Share, Source, public_suffix};
 pub use views::ClientView;

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 /// The id of an Azure resource, `/subscriptions/…/providers/…`.
 ///
-/// Keeps the spelling it was given; compared, ordered and hashed without case, as ARM does.
+/// Keeps the spelling it was given; compared, ordered and hashed without case, as ARM does: see
+/// [`same_name`].
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ResourceId(Box<str>);
@@ -76,20 +77,50 @@ impl ResourceId {
     }
 }
 
+/// Whether a name of a resource or resource group may hold the character: letters and digits of any
+/// script, `-`, `_`, `.`, `(` and `)`. (Azure's naming rules for resource groups, the widest.)
+#[must_use]
+pub fn is_plain(c: char) -> bool {
+    c.is_alphanumeric() || "-_.()".contains(c)
+}
+
+/// Whether two names are the same to ARM, which compares them without case.
+///
+/// How it does so beyond ASCII is not documented. Here letters are equal when their lower-case forms
+/// are, one letter for one, and never equal to an ASCII letter: `ß` is not `ss`, the Kelvin sign is
+/// not `k`, composed and decomposed forms differ.
+#[must_use]
+pub fn same_name(a: &str, b: &str) -> bool {
+    folded(a).eq(folded(b))
+}
+
+fn folded(text: &str) -> impl Iterator<Item = char> {
+    text.chars().map(|c| {
+        if c.is_ascii() {
+            return c.to_ascii_lowercase();
+        }
+        let mut lower = c.to_lowercase();
+        match (lower.next(), lower.next()) {
+            (Some(single), None) if !single.is_ascii() => single,
+            _ => c,
+        }
+    })
+}
+
 impl FromStr for ResourceId {
     type Err = ResourceIdError;
 
     fn from_str(text: &str) -> Result<Self, ResourceIdError> {
         let bad = || ResourceIdError(text.to_owned());
         let trimmed = text.strip_suffix('/').unwrap_or(text);
-        // Keeps an id from turning into another URL when it is put behind the ARM host.
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.()".contains(c);
+        // Keeps an id from turning into another URL when it is put behind the ARM host, where letters
+        // and digits outside of ASCII are percent-encoded.
         let parts: Vec<&str> = trimmed.strip_prefix('/').ok_or_else(bad)?.split('/').collect();
         let shaped = parts.len() >= 6
             && parts.len().is_multiple_of(2)
             && parts[0].eq_ignore_ascii_case("subscriptions")
             && parts.iter().any(|p| p.eq_ignore_ascii_case("providers"))
-            && parts.iter().all(|p| !p.is_empty() && *p != "." && *p != ".." && p.chars().all(plain));
+            && parts.iter().all(|p| !p.is_empty() && *p != "." && *p != ".." && p.chars().all(is_plain));
         if shaped { Ok(Self(trimmed.into())) } else { Err(bad()) }
     }
 }
@@ -110,7 +141,7 @@ impl From<ResourceId> for String {
 
 impl PartialEq for ResourceId {
     fn eq(&self, other: &Self) -> bool {
-        self.0.eq_ignore_ascii_case(&other.0)
+        same_name(&self.0, &other.0)
     }
 }
 
@@ -118,8 +149,7 @@ impl Eq for ResourceId {}
 
 impl Ord for ResourceId {
     fn cmp(&self, other: &Self) -> Ordering {
-        let lower = |byte: u8| byte.to_ascii_lowercase();
-        self.0.bytes().map(lower).cmp(other.0.bytes().map(lower))
+        folded(&self.0).cmp(folded(&other.0))
     }
 }
 
@@ -131,8 +161,8 @@ impl PartialOrd for ResourceId {
 
 impl Hash for ResourceId {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        for byte in self.0.bytes() {
-            state.write_u8(byte.to_ascii_lowercase());
+        for c in folded(&self.0) {
+            c.hash(state);
         }
     }
 }
@@ -168,6 +198,21 @@ mod tests {
     }
 
     #[test]
+    fn a_group_may_have_letters_of_any_script() {
+        let of = |group: &str| id(&APP.replace("/rg/", &format!("/{group}/")));
+        for (a, b) in [("Übung_(1).é", "übung_(1).É"), ("ΔΕΛΤΑ", "δελτα"), ("数据-１", "数据-１")]
+        {
+            assert_eq!(of(a), of(b));
+            assert_eq!(of(a).cmp(&of(b)), Ordering::Equal);
+            assert_eq!(std::collections::HashSet::from([of(a), of(b)]).len(), 1);
+            assert_eq!(of(a).resource_group(), Some(a));
+        }
+        for (a, b) in [("straße", "strasse"), ("\u{212a}", "k"), ("\u{e9}", "e\u{301}"), ("İ", "i")] {
+            assert!(!same_name(a, b), "{a} {b}");
+        }
+    }
+
+    #[test]
     fn takes_an_id_apart() {
         let app = id(APP);
         assert_eq!(app.subscription(), "S1");
@@ -190,6 +235,13 @@ mod tests {
             "/subscriptions/s/resourceGroups/../providers/N/t/n",
             "/subscriptions/s/resourceGroups/r/providers/N/t/n?x=y",
             "/subscriptions/s/resourceGroups/r/providers/N/t/n@evil",
+            "/subscriptions/s/resourceGroups/r#/providers/N/t/n",
+            "/subscriptions/s/resourceGroups/%2e%2e/providers/N/t/n",
+            "/subscriptions/s/resourceGroups/a b/providers/N/t/n",
+            "/subscriptions/s/resourceGroups/a\u{a0}b/providers/N/t/n",
+            "/subscriptions/s/resourceGroups/a\\b/providers/N/t/n",
+            "/subscriptions/s/resourceGroups/a\u{202e}b/providers/N/t/n",
+            "/subscriptions/s/resourceGroups/a\u{2215}b/providers/N/t/n",
             "/subscriptions//resourceGroups/r/providers/N/t/n",
         ] {
             assert!(bad.parse::<ResourceId>().is_err(), "{bad}");

@@ -205,6 +205,19 @@ fn an_endpoint_of_another_subscription_is_read_there() {
 }
 
 #[test]
+fn a_resource_group_may_be_named_in_any_script() {
+    with_identity(async || {
+        let elsewhere = EndpointOptions {
+            resource_group: Some("Réseau_(été)".to_owned()),
+            ..EndpointOptions::default()
+        };
+        let (bench, _, ids) = application_with(&[elsewhere]).await;
+        assert_eq!(bench.records().len(), 6);
+        assert_eq!(ids[0].resource_group(), Some("Réseau_(été)"));
+    });
+}
+
+#[test]
 fn an_endpoint_created_anew_gives_its_new_addresses() {
     with_identity(async || {
         let (mut bench, application, ids) = application_with(&[EndpointOptions::default()]).await;
