@@ -103,8 +103,6 @@ kinds! {
     ZoneGroupReadRefused = "zone-group-read-refused", Info;
     /// The zone group leaves out required zones.
     ZoneGroupPartial = "zone-group-partial", Info;
-    /// The zone group has zones that the service does not require.
-    ZoneGroupMismatch = "zone-group-mismatch", Info;
     /// No source tells the endpoint's addresses.
     NoAddressSource = "no-address-source", Error;
     /// Network interface and `customDnsConfigs` tell different addresses.

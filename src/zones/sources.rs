@@ -1,8 +1,8 @@
 //! The names and addresses of one endpoint, from the best source that tells them.
 //!
 //! The network interface carries them in every DNS mode; `customDnsConfigs` is empty while the
-//! endpoint is updating and while a zone group is attached; the zone group names privatelink names
-//! of the zones that it covers, no others.
+//! endpoint is updating and while a zone group is attached that fits; the zone group names
+//! privatelink names of the zones that it covers, no others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
@@ -289,11 +289,6 @@ impl<'a> Placing<'a> {
                     group.iter().any(|g| g.zone.parse::<DnsName>().is_ok_and(|name| name == *zone))
                 };
                 let missing: Vec<&str> = self.zones.iter().filter(|z| !has(z)).map(DnsName::as_str).collect();
-                let foreign: Vec<&str> = group
-                    .iter()
-                    .filter(|g| !g.zone.parse::<DnsName>().is_ok_and(|name| self.zones.contains(&name)))
-                    .map(|g| g.zone.as_str())
-                    .collect();
                 if !missing.is_empty() {
                     self.find(
                         FindingKind::ZoneGroupPartial,
@@ -304,17 +299,6 @@ impl<'a> Placing<'a> {
                             self.zones.len() - missing.len(),
                             self.zones.len(),
                             missing.join(", ")
-                        ),
-                    );
-                }
-                if !foreign.is_empty() {
-                    self.find(
-                        FindingKind::ZoneGroupMismatch,
-                        self.endpoint.as_str(),
-                        format!(
-                            "The endpoint's private DNS zone group has zones that the application does not require \
-                             ({}); Azure writes no records into them.",
-                            foreign.join(", ")
                         ),
                     );
                 }

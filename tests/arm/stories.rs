@@ -58,6 +58,20 @@ fn a_healthy_poll_makes_four_reads() {
 }
 
 #[test]
+fn a_zone_group_that_does_not_match_is_nothing_to_the_daemon() {
+    with_identity(async || {
+        let (mut bench, application, ids) = application_with(&[EndpointOptions::default()]).await;
+        let (records, findings) = (bench.records(), bench.findings());
+        bench.world(|world| world.attach_zone_group(&ids[0], ZoneCoverage::Mismatch).expect("attached"));
+        let from = bench.simulator.requests().total();
+        bench.good_poll(&application).await;
+        assert_eq!((bench.records(), bench.findings()), (records, findings));
+        // `customDnsConfigs` stays filled, so nobody asks for the group.
+        assert_eq!(bench.requests_since(from).len(), 4);
+    });
+}
+
+#[test]
 fn a_404_at_any_read_removes_nothing_at_once() {
     with_identity(async || {
         let (mut bench, application, ids) = application_with(&[EndpointOptions::default()]).await;
