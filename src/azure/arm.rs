@@ -63,13 +63,6 @@ struct Answer {
     correlation_id: String,
 }
 
-/// A failed attempt.
-struct Failed {
-    error: ArmError,
-    /// What the response asks to wait.
-    wait: Option<Duration>,
-}
-
 impl ArmClient {
     /// Reads from `resource_manager`, a base URL, with `tokens`.
     ///
@@ -185,39 +178,39 @@ impl Shared {
                 Some(token) => Arc::clone(token),
                 None => self.tokens.get().await.map_err(|error| read.error(ArmErrorKind::Token(error)))?,
             };
-            let failed = match self.attempt(read, url.clone(), token.expose()).await {
+            let error = match self.attempt(read, url.clone(), token.expose()).await {
                 Ok(answer) => return Ok(answer),
-                Err(failed) => failed,
+                Err(error) => error,
             };
-            if failed.error.kind == ArmErrorKind::Unauthorized {
+            if error.kind == ArmErrorKind::Unauthorized {
                 // Of another tenant is what every token of this identity is.
-                let is_final =
-                    failed.error.details.code.as_deref() == Some("InvalidAuthenticationTokenTenant");
+                let is_final = error.details.code.as_deref() == Some("InvalidAuthenticationTokenTenant");
                 if is_final || replacement.is_some() {
-                    return Err(failed.error);
+                    return Err(error);
                 }
                 replacement = self.tokens.replacement(&token).await;
                 if replacement.is_none() {
-                    return Err(failed.error);
+                    return Err(error);
                 }
                 continue;
             }
             tries += 1;
             // Half of it random, so that many readers do not come back together.
-            let wait = failed.wait.unwrap_or_default().max(backoff.mul_f64(0.5 + fastrand::f64() / 2.0));
+            let wait =
+                error.retry_after().unwrap_or_default().max(backoff.mul_f64(0.5 + fastrand::f64() / 2.0));
             backoff *= 2;
             let in_time = wait <= PATIENCE && Instant::now() + wait < deadline;
-            if tries >= TRIES || !failed.is_transient() || !in_time {
-                return Err(failed.error);
+            if tries >= TRIES || !error.is_transient() || !in_time {
+                return Err(error);
             }
-            tracing::debug!(operation = read.operation.label(), ?wait, "{}; trying again", failed.error);
+            tracing::debug!(operation = read.operation.label(), ?wait, "{}; trying again", error);
             sleep(wait).await;
         }
     }
 
-    async fn attempt(&self, read: &Read<'_>, url: Url, token: &str) -> Result<Answer, Failed> {
+    async fn attempt(&self, read: &Read<'_>, url: Url, token: &str) -> Result<Answer, ArmError> {
         let request_id = request_id();
-        let fail = |kind| Failed { error: read.error_with(kind, None, &request_id), wait: None };
+        let fail = |kind| read.error_with(kind, None, &request_id);
         let Ok(mut bearer) = HeaderValue::try_from(format!("Bearer {token}")) else {
             return Err(fail(ArmErrorKind::Unauthorized));
         };
@@ -251,12 +244,12 @@ impl Shared {
         headers: &HeaderMap,
         body: Result<Vec<u8>, BodyError>,
         request_id: &str,
-    ) -> Result<Answer, Failed> {
+    ) -> Result<Answer, ArmError> {
         let correlation_id = correlation_id(headers).unwrap_or_else(|| request_id.to_owned());
         if let Some(remaining) = remaining_reads(headers) {
             self.observer.remaining(read.subscription, remaining);
         }
-        let error = |kind, body: ErrorBody| ArmError {
+        let error = |kind, body: ErrorBody, retry_after| ArmError {
             kind,
             operation: read.operation,
             details: Box::new(ArmErrorDetails {
@@ -265,46 +258,26 @@ impl Shared {
                 code: body.code,
                 message: body.message,
                 correlation_id: correlation_id.clone(),
+                retry_after,
             }),
         };
         if status == 200 {
+            let broken = |kind| error(kind, ErrorBody::default(), None);
             return match body {
                 Ok(body) => Ok(Answer { body, correlation_id }),
-                Err(BodyError::TooLarge) => {
-                    Err(Failed { error: error(ArmErrorKind::TooLarge, ErrorBody::default()), wait: None })
-                }
-                Err(BodyError::Broken(broken)) => {
-                    Err(Failed { error: error(broken_body(broken), ErrorBody::default()), wait: None })
-                }
+                Err(BodyError::TooLarge) => Err(broken(ArmErrorKind::TooLarge)),
+                Err(BodyError::Broken(cause)) => Err(broken(broken_body(cause))),
             };
         }
         // The status decides; a body that could not be read only lacks its words.
         let body = ErrorBody::parse(&body.unwrap_or_default());
         let wait = retry_after(headers, Timestamp::now());
         let kind = classify(read.operation, status, &body, wait);
-        let mut failed = Failed { error: error(kind, body), wait };
-        if let Some(pause) = failed.error.retry_after() {
-            self.budget.pause(read.subscription, pause);
+        if let ArmErrorKind::Throttled { retry_after } = kind {
+            self.budget.pause(read.subscription, retry_after);
             self.observer.throttled(read.operation, read.subscription);
-            failed.wait = Some(pause);
         }
-        Err(failed)
-    }
-}
-
-impl Failed {
-    /// Whether the same request may succeed a little later.
-    fn is_transient(&self) -> bool {
-        match self.error.kind {
-            ArmErrorKind::Timeout
-            | ArmErrorKind::Connect { .. }
-            | ArmErrorKind::Server
-            | ArmErrorKind::Throttled { .. }
-            // Broken on its way; what arrives complete and makes no sense is found later.
-            | ArmErrorKind::InvalidBody { .. } => true,
-            ArmErrorKind::Conflict => self.error.details.status == Some(429),
-            _ => false,
-        }
+        Err(error(kind, body, wait))
     }
 }
 

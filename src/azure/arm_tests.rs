@@ -153,14 +153,33 @@ async fn a_long_retry_after_is_left_to_the_caller_and_pauses_the_subscription() 
 }
 
 #[tokio::test]
-async fn a_locked_resource_pauses_nobody() {
-    let fake = Fake::start().await;
-    let locked = Canned::error(429, "RetryableErrorDueToAnotherOperation", "").header("retry-after", "300");
-    fake.answers(ID, [locked]);
-    fake.answers(LIST, [Canned::json(json!({ "value": [] }))]);
-    let client = fake.client();
-    assert_eq!(get(&client).await.expect_err("locked").kind, ArmErrorKind::Conflict);
-    list(&client).await.expect("the subscription goes on");
+async fn a_wait_for_one_resource_reaches_the_caller_and_pauses_nobody_else() {
+    for (status, code, kind) in [
+        (429, "RetryableErrorDueToAnotherOperation", ArmErrorKind::Conflict),
+        (409, "RetryableErrorDueToAnotherOperation", ArmErrorKind::Conflict),
+        (409, "Conflict", ArmErrorKind::Conflict),
+        (503, "ServiceUnavailable", ArmErrorKind::Server),
+    ] {
+        let fake = Fake::start().await;
+        fake.answers(ID, [Canned::error(status, code, "").header("retry-after", "300")]);
+        fake.answers(LIST, [Canned::json(json!({ "value": [] }))]);
+        let client = fake.client();
+        let error = get(&client).await.expect_err("not now");
+        assert_eq!((&error.kind, error.retry_after()), (&kind, Some(Duration::from_secs(300))), "{code}");
+        assert!(error.to_string().contains("300 s"), "{error}");
+        assert_eq!(fake.paths(), [ID], "{code}: it is not asked again before");
+        list(&client).await.expect("the subscription goes on");
+    }
+}
+
+#[tokio::test]
+async fn a_short_wait_for_one_resource_is_kept_within_the_read() {
+    for (status, code) in [(409, "RetryableErrorDueToAnotherOperation"), (503, "ServiceUnavailable")] {
+        let fake = Fake::start().await;
+        let later = Canned::error(status, code, "").header("retry-after", "0");
+        fake.answers(ID, [later, Canned::json(json!({}))]);
+        get(&fake.client()).await.expect("the second try");
+    }
 }
 
 #[tokio::test]

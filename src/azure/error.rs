@@ -11,6 +11,9 @@ use super::text::one_line;
 use super::token::TokenError;
 use crate::zones::{ResourceId, ResourceIdError};
 
+/// The code of 409 and 429 that means: the resource is being changed, not: you ask too often.
+pub(super) const OTHER_OPERATION: &str = "RetryableErrorDueToAnotherOperation";
+
 /// Why a read failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct ArmError {
@@ -35,6 +38,8 @@ pub struct ArmErrorDetails {
     pub message: Option<String>,
     /// The id by which Microsoft's support finds the request.
     pub correlation_id: String,
+    /// `Retry-After` of the response, at most an hour.
+    pub retry_after: Option<Duration>,
 }
 
 /// The kinds of failed reads.
@@ -178,12 +183,27 @@ impl ArmError {
         )
     }
 
-    /// How long to leave the subscription alone, when that is the reason.
+    /// How long to wait before asking again, when ARM tells: the whole subscription when it throttles,
+    /// otherwise this reader alone (a failing service, a resource that is being changed).
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self.kind {
             ArmErrorKind::Throttled { retry_after } => Some(retry_after),
-            _ => None,
+            _ => self.details.retry_after,
+        }
+    }
+
+    /// Whether the same request may succeed a little later.
+    pub(super) fn is_transient(&self) -> bool {
+        match self.kind {
+            ArmErrorKind::Timeout
+            | ArmErrorKind::Connect { .. }
+            | ArmErrorKind::Server
+            | ArmErrorKind::Throttled { .. }
+            // Broken on its way; what arrives complete and makes no sense is found later.
+            | ArmErrorKind::InvalidBody { .. } => true,
+            ArmErrorKind::Conflict => self.details.code.as_deref() == Some(OTHER_OPERATION),
+            _ => false,
         }
     }
 
@@ -262,6 +282,9 @@ impl fmt::Display for ArmError {
         }
         if !details.correlation_id.is_empty() {
             write!(f, " (correlation id {})", details.correlation_id)?;
+        }
+        if let Some(wait) = details.retry_after.filter(|wait| !wait.is_zero()) {
+            write!(f, "; Azure asks to wait {} s", wait.as_secs())?;
         }
         Ok(())
     }

@@ -82,7 +82,7 @@ impl Azure {
     ///
     /// # Errors
     /// When any read fails; nothing may then be changed.
-    /// [`retry_after`](ArmError::retry_after) tells when to come back after throttling.
+    /// [`retry_after`](ArmError::retry_after) tells when to come back, if ARM does.
     pub async fn poll(
         &self,
         application: &ResourceId,

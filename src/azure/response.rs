@@ -8,7 +8,7 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 
 use super::Operation;
-use super::error::ArmErrorKind;
+use super::error::{ArmErrorKind, OTHER_OPERATION};
 use super::text::one_line;
 
 /// The wait after a 429 that tells none.
@@ -77,7 +77,7 @@ pub(super) fn classify(
         408 => ArmErrorKind::Timeout,
         409 => ArmErrorKind::Conflict,
         // The resource is being changed: nobody asked too often.
-        429 if code == "RetryableErrorDueToAnotherOperation" => ArmErrorKind::Conflict,
+        429 if code == OTHER_OPERATION => ArmErrorKind::Conflict,
         429 => ArmErrorKind::Throttled { retry_after: retry_after.unwrap_or(DEFAULT_RETRY_AFTER) },
         500..=599 => ArmErrorKind::Server,
         _ => ArmErrorKind::UnexpectedStatus,

@@ -94,7 +94,7 @@ impl Pollers<'_> {
     }
 }
 
-/// What ARM asks to wait.
+/// What ARM asks to wait: of this poller alone, the others go on.
 fn pause<T>(result: &Result<T, ArmError>) -> Option<Duration> {
     result.as_ref().err().and_then(ArmError::retry_after)
 }
@@ -109,5 +109,47 @@ impl Poller {
 impl Drop for Poller {
     fn drop(&mut self) {
         self.stop.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    const INTERVAL: Duration = Duration::from_secs(10);
+    const PAUSE: Duration = Duration::from_secs(300);
+
+    /// A poller whose work fails, and asks for `pause`.
+    fn failing(
+        tasks: &mut JoinSet<()>,
+        index: usize,
+        pause: Option<Duration>,
+    ) -> (Poller, mpsc::Receiver<Event>) {
+        let text = "version = 1\n[azure.credential]\nkind = 'azure-cli'\n[[discovery]]\nsubscription = 's'";
+        let config = config::parse("test.toml", text, std::iter::empty()).expect("a configuration");
+        let azure = Arc::new(Azure::new(&config.azure, Arc::new(())).expect("a client"));
+        let (events, received) = mpsc::channel(1);
+        let mut pollers = Pollers { tasks, azure: &azure, interval: INTERVAL, events: &events };
+        let work = move || async move { (Event::Discovered(index, Err("503".to_owned())), pause) };
+        (pollers.start(work), received)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_that_azure_asks_for_is_kept_by_that_poller_alone() {
+        let mut tasks = JoinSet::new();
+        let (waiting, mut of_waiting) = failing(&mut tasks, 0, Some(PAUSE));
+        let (_other, mut of_other) = failing(&mut tasks, 1, None);
+        let start = Instant::now();
+        of_waiting.recv().await.expect("its first round");
+        of_other.recv().await.expect("its first round");
+        waiting.wake();
+        of_other.recv().await.expect("its second round");
+        assert!(start.elapsed() <= INTERVAL, "{:?}", start.elapsed());
+        tokio::select! {
+            _ = of_waiting.recv() => {}
+            () = async { while of_other.recv().await.is_some() {} } => {}
+        }
+        assert!(start.elapsed() >= PAUSE, "woken or not: {:?}", start.elapsed());
     }
 }
