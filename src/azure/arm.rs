@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
 use super::Operation;
-use super::budget::Budget;
+use super::budget::{Budget, NoTurn};
 use super::error::{ArmError, ArmErrorDetails, ArmErrorKind, Origin};
 use super::http::{BODY_LIMIT, BodyError, Http, SetupError, read_body};
 use super::observer::Observer;
@@ -164,16 +164,21 @@ impl Shared {
     }
 
     /// The complete 200, with retries; the last one starts before twice the request timeout and
-    /// [`PATIENCE`] are over.
+    /// [`PATIENCE`] are over, not counting the waits for the subscription's budget.
     async fn answer(&self, read: &Read<'_>, url: Url) -> Result<Answer, ArmError> {
-        let deadline = Instant::now() + self.request_timeout * 2 + PATIENCE;
+        let mut deadline = Instant::now() + self.request_timeout * 2 + PATIENCE;
         let mut backoff = self.first_backoff;
         let mut replacement = None;
         let mut tries = 0;
         loop {
-            if let Err(retry_after) = self.budget.acquire(read.subscription, PATIENCE).await {
-                return Err(read.error(ArmErrorKind::Throttled { retry_after }));
-            }
+            let queued = Instant::now();
+            self.budget.acquire(read.subscription, PATIENCE).await.map_err(|reason| {
+                read.error(match reason {
+                    NoTurn::Paused(retry_after) => ArmErrorKind::Throttled { retry_after },
+                    NoTurn::Overload => ArmErrorKind::Overload,
+                })
+            })?;
+            deadline += queued.elapsed();
             let token = match &replacement {
                 Some(token) => Arc::clone(token),
                 None => self.tokens.get().await.map_err(|error| read.error(ArmErrorKind::Token(error)))?,

@@ -4,6 +4,10 @@
 //! hundreds of applications must stay under it by itself, because a 429 stops the whole
 //! subscription, also for other users of the identity. A subscription that is told to wait does not
 //! hold up another.
+//!
+//! Two kinds of waits, which must not be mixed up. The turns that the budget gives out slow polls
+//! down when there is more to read than fits, for minutes if need be. A pause that ARM asked for is
+//! waited for only when it is short; otherwise the caller comes back later.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -17,6 +21,10 @@ const BURST: u32 = 200;
 /// The time in which the budget grows by one request: 20 each second, enough for 150 applications
 /// with one endpoint and the default poll interval.
 const INTERVAL: Duration = Duration::from_millis(50);
+
+/// The longest wait of one request. With as many applications as the configuration takes, each with
+/// one endpoint, a round of polls takes 200 s.
+const LONGEST_QUEUE: Duration = Duration::from_secs(300);
 
 /// Subscriptions kept in mind; more than that and the quiet ones are forgotten.
 const SUBSCRIPTIONS: usize = 1000;
@@ -36,11 +44,26 @@ struct Bucket {
     paused_until: Instant,
 }
 
+/// Why a request is not to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoTurn {
+    /// ARM asked for a pause that is not over for that long.
+    Paused(Duration),
+    /// More requests wait than can be sent in [`LONGEST_QUEUE`].
+    Overload,
+}
+
 impl Bucket {
     /// When the next request may go.
     fn turn(&self) -> Instant {
         let by_debt = self.debt_until.checked_sub(INTERVAL * (BURST - 1)).unwrap_or(self.paused_until);
         by_debt.max(self.paused_until)
+    }
+
+    /// The rest of the pause, when `patience` is not enough for it.
+    fn check(&self, now: Instant, patience: Duration) -> Result<(), NoTurn> {
+        let pause = self.paused_until.saturating_duration_since(now);
+        if pause > patience { Err(NoTurn::Paused(pause)) } else { Ok(()) }
     }
 }
 
@@ -48,21 +71,29 @@ impl Budget {
     /// Waits for this request's turn; turns come in the order of the calls.
     ///
     /// # Errors
-    /// At once, with the wait that would be needed, when that is longer than `patience`.
-    pub(super) async fn acquire(&self, subscription: &str, patience: Duration) -> Result<(), Duration> {
-        let limit = Instant::now() + patience;
-        let mut turn = self.reserve(subscription, limit)?;
+    /// As soon as it is known, when ARM asked for a pause longer than `patience`, or when too many
+    /// others wait.
+    pub(super) async fn acquire(&self, subscription: &str, patience: Duration) -> Result<(), NoTurn> {
+        let limit = Instant::now() + LONGEST_QUEUE;
+        let mut turn = self.with(subscription, |bucket, now| {
+            bucket.check(now, patience)?;
+            let turn = bucket.turn().max(now);
+            if turn > limit {
+                return Err(NoTurn::Overload);
+            }
+            bucket.debt_until = bucket.debt_until.max(now) + INTERVAL;
+            Ok(turn)
+        })?;
         loop {
             sleep_until(turn).await;
-            // Somebody may have been told to wait meanwhile.
-            let paused_until = self.with(subscription, |bucket, _| bucket.paused_until);
-            if paused_until <= Instant::now() {
+            // ARM may have asked for a pause meanwhile.
+            turn = self.with(subscription, |bucket, now| {
+                bucket.check(now, patience.min(limit.saturating_duration_since(now)))?;
+                Ok(bucket.paused_until)
+            })?;
+            if turn <= Instant::now() {
                 return Ok(());
             }
-            if paused_until > limit {
-                return Err(paused_until - Instant::now());
-            }
-            turn = paused_until;
         }
     }
 
@@ -71,17 +102,6 @@ impl Budget {
         self.with(subscription, |bucket, now| {
             bucket.paused_until = bucket.paused_until.max(now + wait);
         });
-    }
-
-    fn reserve(&self, subscription: &str, limit: Instant) -> Result<Instant, Duration> {
-        self.with(subscription, |bucket, now| {
-            let turn = bucket.turn().max(now);
-            if turn > limit {
-                return Err(turn - now);
-            }
-            bucket.debt_until = bucket.debt_until.max(now) + INTERVAL;
-            Ok(turn)
-        })
     }
 
     fn with<T>(&self, subscription: &str, change: impl FnOnce(&mut Bucket, Instant) -> T) -> T {
@@ -118,13 +138,37 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_waits_longer_than_patience() {
-        let budget = Budget::default();
-        for _ in 0..BURST {
-            budget.acquire("a", Duration::ZERO).await.expect("a turn");
+    async fn several_applications_share_one_budget_and_are_slowed_down_together() {
+        let budget = std::sync::Arc::new(Budget::default());
+        let start = Instant::now();
+        let mut applications = tokio::task::JoinSet::new();
+        for _ in 0..10 {
+            let budget = budget.clone();
+            applications.spawn(async move {
+                for _ in 0..100 {
+                    budget.acquire("a", Duration::ZERO).await.expect("a turn, however late");
+                }
+            });
         }
-        let wait = budget.acquire("a", Duration::from_millis(20)).await.expect_err("no turn");
-        assert_eq!(wait, INTERVAL);
+        while let Some(ended) = applications.join_next().await {
+            ended.expect("all its turns");
+        }
+        let taken = start.elapsed().as_secs();
+        assert!((39..=41).contains(&taken), "1000 requests, 200 at once and 20 a second: {taken} s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_queue_has_an_end() {
+        let budget = std::sync::Arc::new(Budget::default());
+        let fits = BURST + 20 * 300;
+        let mut waiting = tokio::task::JoinSet::new();
+        for _ in 0..fits + 5 {
+            let budget = budget.clone();
+            waiting.spawn(async move { budget.acquire("a", LONG).await });
+        }
+        let ended = waiting.join_all().await;
+        assert_eq!(ended.iter().filter(|result| **result == Err(NoTurn::Overload)).count(), 5);
+        assert_eq!(ended.iter().filter(|result| result.is_ok()).count(), fits as usize);
     }
 
     #[tokio::test(start_paused = true)]
@@ -146,7 +190,7 @@ mod tests {
         }
         let pausing = async { budget.pause("a", Duration::from_secs(45)) };
         let (waited, ()) = tokio::join!(budget.acquire("a", Duration::from_secs(10)), pausing);
-        assert!(waited.expect_err("paused") > Duration::from_secs(40));
+        assert!(matches!(waited, Err(NoTurn::Paused(rest)) if rest > Duration::from_secs(40)), "{waited:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -65,6 +65,8 @@ pub enum ArmErrorKind {
         /// How long to leave the subscription alone.
         retry_after: Duration,
     },
+    /// The daemon's own budget of reads is used up for minutes ahead; ARM was not asked.
+    Overload,
     /// 5xx.
     Server,
     /// Any other status, redirects among them.
@@ -108,6 +110,7 @@ impl ArmErrorKind {
             Self::ApiVersion => "api-version",
             Self::Conflict => "conflict",
             Self::Throttled { .. } => "throttled",
+            Self::Overload => "overload",
             Self::Server => "server",
             Self::UnexpectedStatus => "unexpected-status",
             Self::Timeout => "timeout",
@@ -241,6 +244,10 @@ impl ArmError {
             ArmErrorKind::Throttled { retry_after } => {
                 write!(f, "throttled; the subscription is left alone for {} s", retry_after.as_secs())
             }
+            ArmErrorKind::Overload => f.write_str(
+                "more reads of the subscription wait than Azure would take; raise poll_interval or follow fewer \
+                 applications",
+            ),
             ArmErrorKind::Server => f.write_str("Azure failed; the next poll asks again"),
             ArmErrorKind::UnexpectedStatus => {
                 f.write_str("an answer that is not expected; check the Azure URL and proxies in between")
