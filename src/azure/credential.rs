@@ -14,14 +14,16 @@ use azure_core::credentials::{Secret, TokenCredential};
 use azure_core::http::{ClientOptions, ExponentialRetryOptions, HttpClient, RetryOptions, Transport};
 use azure_core::time::{Duration as CoreDuration, OffsetDateTime};
 use azure_identity::{
-    AzureCliCredential, ClientAssertionCredential, ClientAssertionCredentialOptions, ClientSecretCredential,
-    ClientSecretCredentialOptions, ManagedIdentityCredential, ManagedIdentityCredentialOptions,
-    UserAssignedId, WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
+    AzureCliCredential, AzureCliCredentialOptions, ClientAssertionCredential,
+    ClientAssertionCredentialOptions, ClientSecretCredential, ClientSecretCredentialOptions,
+    ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential,
+    WorkloadIdentityCredentialOptions,
 };
 use secrecy::{ExposeSecret, SecretString};
 
 use super::arc::ArcIdentity;
 use super::assertion::CertificateAssertion;
+use super::command::GroupExecutor;
 use super::files::{blocking, read_small, read_small_text};
 use super::http::Http;
 use super::text::one_line;
@@ -112,7 +114,11 @@ impl Identity {
                 )
                 .map_err(|error| settings(&error))?
             }
-            Credential::AzureCli => AzureCliCredential::new(None).map_err(|error| settings(&error))?,
+            Credential::AzureCli => AzureCliCredential::new(Some(AzureCliCredentialOptions {
+                executor: Some(Arc::new(GroupExecutor)),
+                ..AzureCliCredentialOptions::default()
+            }))
+            .map_err(|error| settings(&error))?,
         };
         Ok(Box::new(Sdk { credential, scope: format!("{}/.default", self.cloud.audience) }))
     }

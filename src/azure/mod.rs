@@ -13,6 +13,7 @@ mod arc;
 mod arm;
 mod assertion;
 mod budget;
+mod command;
 mod credential;
 mod discover;
 mod error;
