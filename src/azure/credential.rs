@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
 use azure_core::credentials::{Secret, TokenCredential};
-use azure_core::http::{ClientOptions, ExponentialRetryOptions, HttpClient, RetryOptions, Transport};
+use azure_core::http::{ClientOptions, ExponentialRetryOptions, RetryOptions, Transport};
 use azure_core::time::{Duration as CoreDuration, OffsetDateTime};
 use azure_identity::{
     AzureCliCredential, AzureCliCredentialOptions, ClientAssertionCredential,
@@ -28,7 +28,7 @@ use super::files::{blocking, read_small, read_small_text};
 use super::http::Http;
 use super::text::one_line;
 use super::token::{NewToken, TokenError, TokenSource};
-use super::transport::IdentityTransport;
+use super::transport::{IdentityTransport, Witness};
 use crate::config::{Cloud, Credential, UserAssigned};
 
 /// The most bytes of a file with a secret, certificate or key.
@@ -39,13 +39,13 @@ pub(super) struct Identity {
     credential: Credential,
     cloud: Cloud,
     http: Http,
-    transport: Arc<dyn HttpClient>,
+    transport: Arc<Witness>,
 }
 
 impl Identity {
     /// The identity that asks the cloud's identity provider through `http`.
     pub(super) fn new(credential: Credential, cloud: Cloud, http: Http) -> Self {
-        let transport = Arc::new(IdentityTransport(http.clone()));
+        let transport = Arc::new(Witness::new(Arc::new(IdentityTransport(http.clone()))));
         Self { credential, cloud, http, transport }
     }
 
@@ -127,7 +127,12 @@ impl Identity {
 #[async_trait]
 impl TokenSource for Identity {
     async fn fetch(&self) -> Result<NewToken, TokenError> {
+        self.transport.forget();
         self.build().await?.fetch().await
+    }
+
+    fn last_failure(&self) -> Option<String> {
+        self.transport.last_failure()
     }
 }
 

@@ -1,10 +1,11 @@
 use std::sync::Mutex;
 
 use azure_core::http::headers::Headers;
-use azure_core::http::{AsyncRawResponse, Body, Request};
+use azure_core::http::{AsyncRawResponse, Body, HttpClient, Request};
 use rcgen::{CertificateParams, PKCS_RSA_SHA256, RsaKeySize};
 
 use super::super::fake::http;
+use super::super::token::Tokens;
 use super::*;
 
 /// An identity provider that answers every request the same way.
@@ -45,7 +46,7 @@ impl HttpClient for Provider {
 fn identity(credential: Credential, provider: &Arc<Provider>) -> Identity {
     let cloud = Cloud { authority: "https://login.test".to_owned(), ..Cloud::public() };
     let identity = Identity::new(credential, cloud, http(Duration::from_secs(1)));
-    Identity { transport: provider.clone(), ..identity }
+    Identity { transport: Arc::new(Witness::new(provider.clone())), ..identity }
 }
 
 fn client_secret(directory: &tempfile::TempDir) -> Credential {
@@ -147,15 +148,45 @@ async fn workload_identity_reads_its_token_file_every_time() {
 
 #[tokio::test]
 async fn a_managed_identity_is_asked_of_this_machine() {
-    let provider = Provider::of(
-        200,
-        r#"{"access_token":"m1","expires_on":"4102444800","token_type":"Bearer","resource":"x"}"#,
-    );
-    let user = UserAssigned::ClientId("mine".to_owned());
-    let identity = identity(Credential::ManagedIdentity { identity: Some(user) }, &provider);
-    let token = identity.fetch().await.expect("a token");
-    assert_eq!(token.secret.expose_secret(), "m1");
-    let url = &provider.seen()[0].0;
-    assert!(url.starts_with("http://169.254.169.254/metadata/identity/oauth2/token?"), "{url}");
-    assert!(url.contains("client_id=mine") && url.contains("resource=https%3A%2F%2Fmanagement.azure.com"));
+    let body = r#"{"access_token":"m1","expires_on":"4102444800","token_type":"Bearer","resource":"x"}"#;
+    let resource =
+        "/subscriptions/s/resourceGroups/r/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i";
+    for (user, asked) in [
+        (None, None),
+        (Some(UserAssigned::ClientId("mine".to_owned())), Some(("client_id", "mine"))),
+        (Some(UserAssigned::ObjectId("mine".to_owned())), Some(("object_id", "mine"))),
+        (Some(UserAssigned::ResourceId(resource.to_owned())), Some(("msi_res_id", resource))),
+    ] {
+        let provider = Provider::of(200, body);
+        let identity = identity(Credential::ManagedIdentity { identity: user }, &provider);
+        let token = identity.fetch().await.expect("a token");
+        assert_eq!(token.secret.expose_secret(), "m1");
+        let url: reqwest::Url = provider.seen()[0].0.parse().expect("a url");
+        assert!(url.as_str().starts_with("http://169.254.169.254/metadata/identity/oauth2/token?"), "{url}");
+        let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+        let of = |name: &str| pairs.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
+        assert_eq!(of("resource"), Some("https://management.azure.com"));
+        let ids = ["client_id", "object_id", "msi_res_id"].iter().filter_map(|n| Some((*n, of(n)?)));
+        assert_eq!(ids.collect::<Vec<_>>(), asked.into_iter().collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_does_not_come_in_time_says_what_was_answered() {
+    for (body, told) in [
+        (
+            r#"{"error":"invalid_request","error_description":"Identity not found"}"#,
+            "status 404: Identity not found;",
+        ),
+        ("<html>your secret was hunter2</html>", "the last try gave status 404;"),
+    ] {
+        let provider = Provider::of(404, body);
+        let identity = identity(Credential::ManagedIdentity { identity: None }, &provider);
+        let tokens = Tokens::new(Box::new(identity), |_| {});
+        let error = tokens.get().await.expect_err("no token");
+        assert!(matches!(error, TokenError::Timeout { .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.contains(told) && !text.contains("hunter2"), "{text}");
+        assert!(provider.seen().len() > 1, "it was tried again");
+    }
 }

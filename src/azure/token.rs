@@ -55,10 +55,15 @@ pub enum TokenError {
     Provider(String),
     /// The identity provider did not answer in time.
     #[error(
-        "no token within {} s; check the way to the identity provider (a managed identity works on its \
-         own machine only)", .0.as_secs()
+        "no token within {} s{}; check the way to the identity provider (a managed identity works on its \
+         own machine only)", after.as_secs(), last.as_ref().map(|last| format!(", the last try gave {last}")).unwrap_or_default()
     )]
-    Timeout(Duration),
+    Timeout {
+        /// How long it was waited for.
+        after: Duration,
+        /// What the last request gave, when it was tried again and again.
+        last: Option<String>,
+    },
     /// The identity provider gave a token that is over.
     #[error("the identity provider gave a token that has expired; check this machine's clock")]
     Expired,
@@ -77,6 +82,11 @@ pub(super) struct NewToken {
 pub(super) trait TokenSource: Send + Sync {
     /// A new token.
     async fn fetch(&self) -> Result<NewToken, TokenError>;
+
+    /// What the last failed request of the latest [`fetch`](Self::fetch) gave, in words.
+    fn last_failure(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A token in use.
@@ -193,7 +203,7 @@ impl Tokens {
         let fetched = match timeout(FETCH_TIMEOUT, self.source.fetch()).await {
             Ok(Ok(new)) if new.lifetime.is_zero() => Err(TokenError::Expired),
             Ok(result) => result,
-            Err(_) => Err(TokenError::Timeout(FETCH_TIMEOUT)),
+            Err(_) => Err(TokenError::Timeout { after: FETCH_TIMEOUT, last: self.source.last_failure() }),
         };
         match fetched {
             Ok(new) => {

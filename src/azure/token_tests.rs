@@ -109,7 +109,10 @@ async fn a_silent_provider_is_given_up_and_left_alone_for_a_while() {
     let script = Script::of([None, hour()]);
     let tokens = script.tokens();
     let start = Instant::now();
-    assert_eq!(tokens.get().await.expect_err("silent"), TokenError::Timeout(FETCH_TIMEOUT));
+    assert_eq!(
+        tokens.get().await.expect_err("silent"),
+        TokenError::Timeout { after: FETCH_TIMEOUT, last: None }
+    );
     assert_eq!(start.elapsed(), FETCH_TIMEOUT);
     tokens.get().await.expect_err("the same failure, at once");
     assert_eq!(script.fetches(), 1);

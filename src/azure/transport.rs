@@ -1,5 +1,7 @@
 //! azure_core's HTTP over our clients, so that the daemon has one HTTP stack with one set of limits.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use async_trait::async_trait;
 use azure_core::Error;
 use azure_core::error::ErrorKind;
@@ -8,7 +10,7 @@ use azure_core::http::{AsyncRawResponse, Body, HttpClient, Request};
 use reqwest::{Response, Url};
 
 use super::http::{BodyError, Http, read_body};
-use super::text::with_causes;
+use super::text::{one_line, with_causes};
 
 /// The most bytes of a token response; real ones have a few thousand.
 const TOKEN_BODY_LIMIT: usize = 1 << 20;
@@ -56,6 +58,63 @@ fn headers(response: &Response) -> Headers {
         }
     }
     headers
+}
+
+/// Remembers the last request that failed.
+///
+/// azure_identity tries again for longer than a token is waited for, most of all at the metadata
+/// service, so what went wrong would be lost with the wait.
+#[derive(Debug)]
+pub(super) struct Witness {
+    inner: Arc<dyn HttpClient>,
+    last: Mutex<Option<String>>,
+}
+
+impl Witness {
+    /// Sends through `inner`.
+    pub(super) fn new(inner: Arc<dyn HttpClient>) -> Self {
+        Self { inner, last: Mutex::default() }
+    }
+
+    /// Begins anew.
+    pub(super) fn forget(&self) {
+        *self.lock() = None;
+    }
+
+    /// The last failure, on one line.
+    pub(super) fn last_failure(&self) -> Option<String> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<String>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl HttpClient for Witness {
+    async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+        let response = match self.inner.execute_request(request).await {
+            Ok(response) if response.status().is_success() => return Ok(response),
+            Ok(response) => response.try_into_raw_response().await?,
+            Err(error) => {
+                *self.lock() = Some(one_line(&error.to_string()));
+                return Err(error);
+            }
+        };
+        let (status, headers, body) = response.deconstruct();
+        let told = words(&body).map(|words| format!(": {words}")).unwrap_or_default();
+        *self.lock() = Some(format!("status {}{told}", u16::from(status)));
+        Ok(AsyncRawResponse::from_bytes(status, headers, body))
+    }
+}
+
+/// What a refusal says. Only the fields that are meant for people: anything else could repeat a
+/// part of the request.
+fn words(body: &[u8]) -> Option<String> {
+    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let fields = ["/error_description", "/error/message", "/message", "/error"];
+    fields.iter().find_map(|field| body.pointer(field)?.as_str()).map(one_line)
 }
 
 #[cfg(test)]
