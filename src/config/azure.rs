@@ -65,7 +65,7 @@ fn cloud(azure: &Section<'_>, report: &mut Report) -> Cloud {
     let reason = " (cloud = \"custom\" needs it)";
     let resource_manager =
         azure.require("resource_manager", MANAGER, reason, report, |field| base_url(field, true));
-    let authority = azure.require("authority", AUTHORITY, reason, report, |field| base_url(field, false));
+    let authority = azure.require("authority", AUTHORITY, reason, report, authority);
     let resource_manager = resource_manager.unwrap_or_default();
     Cloud {
         audience: azure
@@ -100,6 +100,15 @@ fn base_url(field: &Field<'_>, loopback_http: bool) -> Result<String, Wrong> {
         );
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// As [`base_url`], without a path: Microsoft's library would drop it and ask elsewhere.
+fn authority(field: &Field<'_>) -> Result<String, Wrong> {
+    let text = base_url(field, false)?;
+    match Url::parse(&text) {
+        Ok(url) if url.path() == "/" => Ok(text),
+        _ => Err(field.wrong(format!("{} has a path, but has to be a host only", shown(&text)))),
+    }
 }
 
 fn audience(field: &Field<'_>) -> Result<String, Wrong> {

@@ -187,13 +187,13 @@ fn the_credentials_directory_is_expanded() {
 fn custom_clouds_are_read() {
     let cloud = |manager: &str| {
         let text = format!(
-            "[azure]\ncloud = 'custom'\nresource_manager = '{manager}'\nauthority = 'https://login.example.net/adfs/'"
+            "[azure]\ncloud = 'custom'\nresource_manager = '{manager}'\nauthority = 'https://login.example.net/'"
         );
         config(&text).azure.cloud
     };
     let expected = Cloud {
         resource_manager: "https://arm.example.net".to_owned(),
-        authority: "https://login.example.net/adfs".to_owned(),
+        authority: "https://login.example.net".to_owned(),
         audience: "https://arm.example.net".to_owned(),
     };
     assert_eq!(cloud("https://arm.example.net/"), expected);

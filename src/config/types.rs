@@ -55,7 +55,7 @@ pub struct Azure {
 pub struct Cloud {
     /// Azure Resource Manager. `https`, or `http` to a loopback address only.
     pub resource_manager: String,
-    /// Microsoft Entra; always `https`.
+    /// Microsoft Entra; always `https`, and without a path.
     pub authority: String,
     /// The audience of tokens, without `/.default`.
     pub audience: String,
