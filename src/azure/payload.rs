@@ -29,6 +29,12 @@ pub(super) struct Reference {
     pub(super) id: String,
 }
 
+/// A reference that may be empty: `{}` is sent for what is being made or removed.
+#[derive(Debug, Deserialize)]
+pub(super) struct MaybeReference {
+    pub(super) id: Option<String>,
+}
+
 /// Anything whose content lies in `properties`.
 #[derive(Debug, Deserialize)]
 pub(super) struct Resource<P> {
@@ -60,7 +66,7 @@ pub(super) struct Application {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Connection {
-    pub(super) private_endpoint: Option<Reference>,
+    pub(super) private_endpoint: Option<MaybeReference>,
     #[serde(rename = "privateLinkServiceConnectionState")]
     pub(super) state: Option<State>,
 }
@@ -104,7 +110,7 @@ pub(super) struct Endpoint {
     pub(super) private_link_service_connections: Vec<Resource<ServiceConnection>>,
     #[serde(default, deserialize_with = "or_default")]
     pub(super) manual_private_link_service_connections: Vec<Resource<ServiceConnection>>,
-    pub(super) subnet: Option<Reference>,
+    pub(super) subnet: Option<MaybeReference>,
     #[serde(default, deserialize_with = "or_default")]
     pub(super) network_interfaces: Vec<Reference>,
     #[serde(default, deserialize_with = "or_default")]

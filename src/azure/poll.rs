@@ -121,13 +121,13 @@ fn connection_states(
     let mut states = BTreeMap::new();
     for connection in connections {
         let state = payload::connection_state(connection.state.as_ref());
-        let Some(endpoint) = &connection.private_endpoint else {
+        let Some(endpoint) = connection.private_endpoint.as_ref().and_then(|e| e.id.as_ref()) else {
             if state == ConnectionState::Approved {
                 return Err(origin.invalid("an approved connection names no private endpoint"));
             }
             continue;
         };
-        let id = match origin.id(&endpoint.id) {
+        let id = match origin.id(endpoint) {
             Ok(id) if id.resource_type().eq_ignore_ascii_case("Microsoft.Network/privateEndpoints") => id,
             // Nothing is ever read or published from it.
             _ if state != ConnectionState::Approved => continue,
@@ -157,7 +157,7 @@ async fn read_endpoint(
     let settled = endpoint.provisioning_state.eq_ignore_ascii_case("Succeeded");
     let (connection, link_service) = own_connection(application, &endpoint, &origin)?;
     // It serves a finding only.
-    let subnet = endpoint.subnet.and_then(|subnet| subnet.id.parse().ok());
+    let subnet = endpoint.subnet.and_then(|subnet| subnet.id?.parse().ok());
     let interfaces = read_interfaces(client, id, &endpoint.network_interfaces, &origin).await?;
     let zone_group =
         if settled && connection == ConnectionState::Approved && endpoint.custom_dns_configs.is_empty() {

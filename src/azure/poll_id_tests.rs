@@ -33,6 +33,8 @@ async fn an_id_that_is_none_harms_only_what_depends_on_it() {
     let fake = healthy().await;
     set(&fake, PE, with(endpoint(), "/properties/subnet/id", json!("nonsense")));
     assert_eq!(facts(&fake).await.subnet, None);
+    set(&fake, PE, with(endpoint(), "/properties/subnet", json!({})));
+    assert_eq!(facts(&fake).await.subnet, None);
     for status in ["Pending", "Rejected", "Disconnected", "Odd"] {
         for bad in ["nonsense", NIC] {
             set(&fake, APP, app(json!([connection(bad, status), connection(PE, "Approved")])));
@@ -49,4 +51,14 @@ async fn an_id_with_letters_of_another_script_is_percent_encoded() {
     set(&fake, &path, with(endpoint(), "/id", json!(PE.replace("/net/", "/BÜRO/"))));
     assert!(matches!(found(&fake, &[]).await.endpoints[0].outcome, EndpointOutcome::Found(_)));
     assert!(fake.paths().contains(&path));
+}
+
+#[tokio::test]
+async fn a_connection_may_name_no_endpoint_unless_it_is_approved() {
+    let fake = healthy().await;
+    let nameless = |status| without(connection(PE, status), "/properties/privateEndpoint/id");
+    set(&fake, APP, app(json!([nameless("Pending"), connection(PE, "Approved"), nameless("Rejected")])));
+    assert_eq!(found(&fake, &[]).await.endpoints.len(), 1);
+    set(&fake, APP, app(json!([nameless("Approved")])));
+    assert_invalid(&fake, "approved and nameless").await;
 }
