@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 
 use super::arm::ArmClient;
-use super::error::{ArmError, ArmErrorDetails, ArmErrorKind, Origin};
+use super::error::{ArmError, ArmErrorKind, Origin};
 use super::{Operation, payload};
 use crate::zones::{
     Application, ApplicationOutcome, ConnectionState, Endpoint, EndpointFacts, EndpointOutcome,
@@ -76,7 +76,7 @@ async fn read_application(
     for endpoint in known {
         states.entry(endpoint.clone()).or_insert(ConnectionState::Absent);
     }
-    let endpoints = in_parallel(application, states, |(id, connection)| {
+    let endpoints = in_parallel(&origin, states, |(id, connection)| {
         let (client, application) = (client.clone(), application.clone());
         let wanted = connection == ConnectionState::Approved || known.contains(&id);
         async move {
@@ -158,7 +158,7 @@ async fn read_endpoint(
     let (connection, link_service) = own_connection(application, &endpoint, &origin)?;
     // It serves a finding only.
     let subnet = endpoint.subnet.and_then(|subnet| subnet.id?.parse().ok());
-    let interfaces = read_interfaces(client, id, &endpoint.network_interfaces, &origin).await?;
+    let interfaces = read_interfaces(client, &endpoint.network_interfaces, &origin).await?;
     let zone_group =
         if settled && connection == ConnectionState::Approved && endpoint.custom_dns_configs.is_empty() {
             match read_zone_groups(client, id).await {
@@ -212,7 +212,6 @@ fn own_connection(
 /// The addresses of all interfaces; that one may not be read counts for all.
 async fn read_interfaces(
     client: &ArmClient,
-    endpoint: &ResourceId,
     references: &[payload::Reference],
     origin: &Origin,
 ) -> Result<InterfaceRead, ArmError> {
@@ -224,7 +223,7 @@ async fn read_interfaces(
         }
         ids.insert(id);
     }
-    let read = in_parallel(endpoint, ids, |id| {
+    let read = in_parallel(origin, ids, |id| {
         let client = client.clone();
         async move {
             let (interface, _) = get::<payload::Interface>(&client, Operation::Interface, &id).await?;
@@ -298,10 +297,10 @@ async fn list<P: DeserializeOwned>(
     Ok((items.into_iter().map(|item| item.properties).collect(), origin))
 }
 
-/// Runs the reads, a few at a time, and keeps the order of their results; the first failure ends
-/// them all.
+/// Runs the reads of what `origin` lists, a few at a time, and keeps the order of their results; the
+/// first failure ends them all.
 async fn in_parallel<I, T, F>(
-    resource: &ResourceId,
+    origin: &Origin,
     items: impl IntoIterator<Item = I, IntoIter: ExactSizeIterator>,
     read: impl Fn(I) -> F,
 ) -> Result<Vec<T>, ArmError>
@@ -310,14 +309,9 @@ where
     F: Future<Output = Result<T, ArmError>> + Send + 'static,
 {
     let items = items.into_iter();
-    let error = |kind| ArmError {
-        kind,
-        operation: Operation::Endpoint,
-        details: Box::new(ArmErrorDetails { resource: resource.to_string(), ..ArmErrorDetails::default() }),
-    };
     if items.len() > MANY {
         let reason = format!("it lists {} resources, at most {MANY} are believed", items.len());
-        return Err(error(ArmErrorKind::InvalidBody { reason }));
+        return Err(origin.invalid(reason));
     }
     let mut items = items.enumerate();
     let mut results = BTreeMap::new();
@@ -330,7 +324,7 @@ where
             running.spawn(async move { (number, work.await) });
         }
         let Some(ended) = running.join_next().await else { break };
-        let (number, result) = ended.map_err(|_| error(ArmErrorKind::Interrupted))?;
+        let (number, result) = ended.map_err(|_| origin.error(ArmErrorKind::Interrupted))?;
         results.insert(number, result?);
     }
     Ok(results.into_values().collect())

@@ -410,6 +410,9 @@ async fn many_endpoints_are_read_in_order_and_absurdly_many_are_not() {
         endpoints.iter().map(|e| e.id.clone()).collect::<Vec<_>>(),
         (0..10).map(|n| id(&name(n))).collect::<Vec<_>>()
     );
-    set(&fake, APP, app((0..=MANY).map(|n| connection(&name(n), "Approved")).collect()));
-    assert_invalid(&fake, "too many").await;
+    let many = app((0..=MANY).map(|n| connection(&name(n), "Approved")).collect());
+    fake.answers(APP, [Canned::json(many).header("x-ms-correlation-request-id", "corr-1")]);
+    let error = read(&fake, &[]).await.expect_err("too many");
+    assert!(matches!(error.kind, ArmErrorKind::InvalidBody { .. }), "{error}");
+    assert_eq!((error.operation, error.details.correlation_id.as_str()), (Operation::Application, "corr-1"));
 }
