@@ -69,11 +69,36 @@ pub(super) enum BodyError {
     Broken(reqwest::Error),
 }
 
+/// The file with further authorities as it was read; its content may be replaced under its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct CaFile {
+    path: PathBuf,
+    pem: Vec<u8>,
+}
+
+impl CaFile {
+    /// Reads the file.
+    pub(super) fn read(path: &Path) -> Result<Self, SetupError> {
+        let pem = std::fs::read(path).map_err(|error| SetupError::CaFileUnreadable {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })?;
+        Ok(Self { path: path.to_owned(), pem })
+    }
+
+    fn certificates(&self) -> Result<Vec<Certificate>, SetupError> {
+        let invalid = |reason: String| SetupError::CaFileInvalid { path: self.path.clone(), reason };
+        let certificates =
+            Certificate::from_pem_bundle(&self.pem).map_err(|error| invalid(with_causes(&error)))?;
+        if certificates.is_empty() { Err(invalid("it is empty".to_owned())) } else { Ok(certificates) }
+    }
+}
+
 impl Http {
     /// Clients whose requests end after `request_timeout`, from connecting to the body's last byte,
     /// and which trust the authorities in `ca_file` beside the system's.
-    pub(super) fn new(request_timeout: Duration, ca_file: Option<&Path>) -> Result<Self, SetupError> {
-        let authorities = ca_file.map(read_authorities).transpose()?.unwrap_or_default();
+    pub(super) fn new(request_timeout: Duration, ca_file: Option<&CaFile>) -> Result<Self, SetupError> {
+        let authorities = ca_file.map(CaFile::certificates).transpose()?.unwrap_or_default();
         let builder = || {
             ClientBuilder::new()
                 .user_agent(USER_AGENT)
@@ -117,16 +142,15 @@ pub(super) async fn read_body(mut response: Response, limit: usize) -> Result<Ve
     Ok(body)
 }
 
-fn read_authorities(path: &Path) -> Result<Vec<Certificate>, SetupError> {
-    let pem = std::fs::read(path)
-        .map_err(|error| SetupError::CaFileUnreadable { path: path.to_owned(), reason: error.to_string() })?;
-    let invalid = |reason: String| SetupError::CaFileInvalid { path: path.to_owned(), reason };
-    let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| invalid(with_causes(&error)))?;
-    if certificates.is_empty() { Err(invalid("it is empty".to_owned())) } else { Ok(certificates) }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use rustls_pki_types::PrivateKeyDer;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio_rustls::TlsAcceptor;
+    use tokio_rustls::rustls::{ServerConfig, crypto};
+
     use super::*;
 
     #[test]
@@ -140,12 +164,63 @@ mod tests {
     fn a_ca_file_must_hold_certificates() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("ca.pem");
-        let new = || Http::new(Duration::from_secs(1), Some(&path));
+        let new = || Http::new(Duration::from_secs(1), Some(&CaFile::read(&path)?));
         assert!(matches!(new(), Err(SetupError::CaFileUnreadable { .. })));
         std::fs::write(&path, "no certificate").expect("written");
         assert!(matches!(new(), Err(SetupError::CaFileInvalid { .. })));
         let certified = rcgen::generate_simple_self_signed(["ca.test".to_owned()]).expect("a certificate");
         std::fs::write(&path, certified.cert.pem()).expect("written");
         new().expect("clients");
+    }
+
+    /// An authority, as PEM, and a TLS server on a loopback port whose certificate is signed by it.
+    async fn tls_server() -> (String, String) {
+        let key = || rcgen::KeyPair::generate().expect("a key");
+        let (ca_key, server_key) = (key(), key());
+        let mut ca = rcgen::CertificateParams::new(Vec::new()).expect("parameters");
+        ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let ca_pem = ca.self_signed(&ca_key).expect("an authority").pem();
+        let server = rcgen::CertificateParams::new(["localhost".to_owned()]).expect("parameters");
+        let signed = server.signed_by(&server_key, &rcgen::Issuer::new(ca, &ca_key)).expect("a certificate");
+        let config = ServerConfig::builder_with_provider(Arc::new(crypto::aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![signed.der().clone()],
+                PrivateKeyDer::try_from(server_key.serialize_der()).expect("a key"),
+            )
+            .expect("a server");
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                // A client that does not trust the authority ends the handshake.
+                let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+                let mut request = [0; 4096];
+                let _ = stream.read(&mut request).await;
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+            }
+        });
+        (format!("https://localhost:{port}/"), ca_pem)
+    }
+
+    #[tokio::test]
+    async fn a_server_is_trusted_by_the_authority_of_the_ca_file() {
+        let (url, pem) = tls_server().await;
+        let (_, other) = tls_server().await;
+        let file = |pem: &str| CaFile { path: "ca.pem".into(), pem: pem.as_bytes().to_vec() };
+        let get = async |ca_file: Option<CaFile>| {
+            let http = Http::new(Duration::from_secs(20), ca_file.as_ref()).expect("clients");
+            let url: Url = url.parse().expect("a url");
+            http.client(&url).get(url).send().await
+        };
+        assert_eq!(get(Some(file(&pem))).await.expect("an answer").status(), 200);
+        assert_eq!(get(Some(file(&format!("{other}{pem}")))).await.expect("an answer").status(), 200);
+        for wrong in [None, Some(file(&other))] {
+            let error = with_causes(&get(wrong).await.expect_err("not trusted"));
+            assert!(error.contains("certificate"), "{error}");
+        }
     }
 }

@@ -33,6 +33,7 @@ mod transport;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -46,7 +47,7 @@ use crate::config;
 use crate::zones::{Observation, ResourceId};
 use arm::ArmClient;
 use credential::Identity;
-use http::Http;
+use http::{CaFile, Http};
 use token::Tokens;
 
 /// Azure through one identity. Cheap to clone; clones share connections, token and budgets.
@@ -54,6 +55,23 @@ use token::Tokens;
 pub struct Azure {
     client: ArmClient,
     tokens: Arc<Tokens>,
+    made_of: Arc<MadeOf>,
+}
+
+/// What a client was made of, to see whether it still fits.
+#[derive(PartialEq)]
+struct MadeOf {
+    config: config::Azure,
+    ca_file: Option<CaFile>,
+}
+
+impl MadeOf {
+    fn read(config: &config::Azure) -> Result<Self, SetupError> {
+        // Rhythm is no business of the client.
+        let config = config::Azure { poll_interval: Duration::ZERO, ..config.clone() };
+        let ca_file = config.ca_file.as_deref().map(CaFile::read).transpose()?;
+        Ok(Self { config, ca_file })
+    }
 }
 
 impl Azure {
@@ -62,7 +80,26 @@ impl Azure {
     /// # Errors
     /// When the CA file or the URL of Azure Resource Manager cannot be used.
     pub fn new(config: &config::Azure, observer: Arc<dyn Observer>) -> Result<Self, SetupError> {
-        let http = Http::new(config.request_timeout, config.ca_file.as_deref())?;
+        Self::of(MadeOf::read(config)?, observer)
+    }
+
+    /// The client for another configuration: this one, with its token and budgets, when nothing
+    /// changed that it is made of. The content of the CA file counts, whatever its name.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn reconfigured(
+        &self,
+        config: &config::Azure,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, SetupError> {
+        let made_of = MadeOf::read(config)?;
+        if made_of == *self.made_of { Ok(self.clone()) } else { Self::of(made_of, observer) }
+    }
+
+    fn of(made_of: MadeOf, observer: Arc<dyn Observer>) -> Result<Self, SetupError> {
+        let config = &made_of.config;
+        let http = Http::new(config.request_timeout, made_of.ca_file.as_ref())?;
         let identity = Identity::new(config.credential.clone(), config.cloud.clone(), http.clone());
         let hears = observer.clone();
         let tokens = Arc::new(Tokens::new(Box::new(identity), move |error| hears.token_failed(error)));
@@ -73,7 +110,7 @@ impl Azure {
             config.request_timeout,
             observer,
         )?;
-        Ok(Self { client, tokens })
+        Ok(Self { client, tokens, made_of: Arc::new(made_of) })
     }
 
     /// Reads the application and its endpoints: all of it, or an error.
@@ -123,24 +160,55 @@ impl fmt::Debug for Azure {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
-    #[tokio::test]
-    async fn a_credential_is_looked_at_with_the_first_read_only() {
-        let arm = fake::Fake::start().await;
-        let config = config::Azure {
-            cloud: config::Cloud { resource_manager: arm.url().to_owned(), ..config::Cloud::public() },
+    fn config(cloud: config::Cloud, secret_file: &str) -> config::Azure {
+        config::Azure {
+            cloud,
             credential: config::Credential::ClientSecret {
                 tenant_id: "tenant".to_owned(),
                 client_id: "client".to_owned(),
-                secret_file: "/nonexistent/secret".into(),
+                secret_file: secret_file.into(),
             },
             ca_file: None,
             poll_interval: Duration::from_secs(30),
             request_timeout: Duration::from_secs(20),
+        }
+    }
+
+    #[test]
+    fn a_client_is_kept_while_nothing_changes_that_it_is_made_of() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("ca.pem");
+        let authority =
+            || rcgen::generate_simple_self_signed(["ca.test".to_owned()]).expect("one").cert.pem();
+        let (first, second) = (authority(), authority());
+        std::fs::write(&path, &first).expect("written");
+        let config = config::Azure {
+            ca_file: Some(path.clone()),
+            ..config(config::Cloud::public(), "/nonexistent/secret")
         };
+        let azure = Azure::new(&config, Arc::new(())).expect("a client");
+        let is_kept = |config: &config::Azure| {
+            let other = azure.reconfigured(config, Arc::new(())).expect("a client");
+            Arc::ptr_eq(&azure.tokens, &other.tokens)
+        };
+        assert!(is_kept(&config));
+        assert!(is_kept(&config::Azure { poll_interval: Duration::from_secs(60), ..config.clone() }));
+        assert!(!is_kept(&config::Azure { request_timeout: Duration::from_secs(60), ..config.clone() }));
+        std::fs::write(&path, &second).expect("written");
+        assert!(!is_kept(&config), "the authority was replaced under the same name");
+        std::fs::write(&path, &first).expect("written");
+        assert!(is_kept(&config));
+        std::fs::remove_file(&path).expect("removed");
+        azure.reconfigured(&config, Arc::new(())).expect_err("a reload is refused");
+    }
+
+    #[tokio::test]
+    async fn a_credential_is_looked_at_with_the_first_read_only() {
+        let arm = fake::Fake::start().await;
+        let cloud = config::Cloud { resource_manager: arm.url().to_owned(), ..config::Cloud::public() };
+        let config = config(cloud, "/nonexistent/secret");
         let azure = Azure::new(&config, Arc::new(())).expect("ready");
         let application = "/subscriptions/s/resourceGroups/r/providers/Microsoft.IoTCentral/iotApps/a"
             .parse()

@@ -70,11 +70,12 @@ impl Reloader<'_> {
         if config.log.json != current.log.json {
             return Err("log.format can only be changed by a restart".into());
         }
-        let client = if config.azure == current.azure {
-            azure.clone()
-        } else {
-            Arc::new(Azure::new(&config.azure, self.observer.clone())?)
+        // Reads the CA file and sets up TLS, neither of which may hold up the runtime.
+        let making = {
+            let (azure, config, observer) = (azure.clone(), config.azure.clone(), self.observer.clone());
+            move || azure.reconfigured(&config, observer)
         };
+        let client = Arc::new(tokio::task::spawn_blocking(making).await??);
         // A resolver of the same settings keeps its cache.
         let resolver = if config.resolver == current.resolver {
             recursion.clone()

@@ -7,7 +7,7 @@ use super::reader::{Field, Report, Section, Wrong, shown};
 use super::schema;
 use super::tree::{Node, Value};
 use super::types::Discovery;
-use super::endpoints;
+use super::{credential, endpoints};
 use crate::zones::{EndpointPolicy, ResourceId, is_plain, same_name};
 
 const APPLICATION: &str =
