@@ -1,7 +1,10 @@
 use std::sync::Mutex;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use azure_core::http::headers::Headers;
 use azure_core::http::{AsyncRawResponse, Body, HttpClient, Request};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use rcgen::{CertificateParams, PKCS_RSA_SHA256, RsaKeySize};
 
 use super::super::fake::http;
@@ -99,24 +102,32 @@ async fn a_missing_secret_asks_nobody() {
 }
 
 #[tokio::test]
-async fn a_certificate_is_shown_as_an_assertion() {
+async fn a_certificate_is_shown_as_an_assertion_and_may_be_replaced() {
     let directory = tempfile::tempdir().expect("a directory");
-    let key = rcgen::KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).expect("a key");
-    let params = CertificateParams::new(["principal".to_owned()]).expect("parameters");
-    let certificate = params.self_signed(&key).expect("a certificate");
     let file = directory.path().join("both.pem");
-    std::fs::write(&file, format!("{}{}", certificate.pem(), key.serialize_pem())).expect("written");
     let provider = Provider::token();
     let credential = Credential::ClientCertificate {
         tenant_id: "tenant".to_owned(),
         client_id: "client".to_owned(),
         certificate_file: file.clone(),
-        key_file: file,
+        key_file: file.clone(),
     };
-    identity(credential, &provider).fetch().await.expect("a token");
-    let seen = provider.seen().remove(0);
-    assert_eq!(seen.0, "https://login.test/tenant/oauth2/v2.0/token");
-    assert!(seen.1.contains("client_assertion=ey") && !seen.1.contains("client_secret"));
+    let identity = identity(credential, &provider);
+    for number in 0..2 {
+        let key = rcgen::KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).expect("a key");
+        let params = CertificateParams::new(["principal".to_owned()]).expect("parameters");
+        let certificate = params.self_signed(&key).expect("a certificate");
+        std::fs::write(&file, format!("{}{}", certificate.pem(), key.serialize_pem())).expect("written");
+        identity.fetch().await.expect("a token");
+        let (url, body) = provider.seen().remove(number);
+        assert_eq!(url, "https://login.test/tenant/oauth2/v2.0/token");
+        assert!(!body.contains("client_secret"));
+        let (_, assertion) = body.split_once("client_assertion=").expect("an assertion");
+        let header = BASE64_URL_SAFE_NO_PAD.decode(assertion.split('.').next().expect("a part"));
+        let header = String::from_utf8(header.expect("base64url")).expect("text");
+        let print = BASE64_URL_SAFE_NO_PAD.encode(digest(&SHA256, certificate.der()));
+        assert!(header.contains(&print), "{header}");
+    }
 }
 
 #[tokio::test]
