@@ -82,8 +82,12 @@ impl Reloader<'_> {
         } else {
             Recursion::new(config.resolver.as_ref(), self.resolver_metrics)?
         };
-        if !self.passed {
-            listeners.listen(&config.dns.listen, config.dns.udp_threads)?;
+        listeners.encrypt(config.dns.tls.as_ref())?;
+        if !self.passed
+            && let Err(error) = listeners.listen(&config.dns.listen, config.dns.udp_threads)
+        {
+            listeners.encrypt(current.dns.tls.as_ref())?;
+            return Err(error.into());
         }
         Ok((Arc::new(config), client, resolver))
     }

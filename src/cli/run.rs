@@ -92,6 +92,7 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
     } else {
         listeners.listen(&config.dns.listen, config.dns.udp_threads)?;
     }
+    listeners.encrypt(config.dns.tls.as_ref())?;
     let admin_listener = TcpListener::bind(config.admin_listen)
         .await
         .map_err(|error| format!("cannot listen on {} ([admin] listen): {error}", config.admin_listen))?;
@@ -121,6 +122,8 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         dns = ?listeners.addresses(),
+        tls = ?listeners.encrypted_addresses().0,
+        https = ?listeners.encrypted_addresses().1,
         admin = %admin_address,
         configuration = %file.display(),
         "started"

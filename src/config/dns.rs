@@ -8,13 +8,14 @@ use super::error::Place;
 use super::prefix::{KEYWORDS, keyword};
 use super::reader::{Field, Item, Report, Section, Wrong, shown};
 use super::schema::nearest;
+use super::tls;
 use super::types::{Dns, RateLimit};
 use super::zones::at_least;
 use crate::zones::{Prefix, PrefixError};
 
 const LISTEN: &str = "[\"127.0.0.1:53\"]";
 const ALLOW: &str = "[\"loopback\", \"private\"]";
-const MAX_ADDRESSES: usize = 64;
+pub(super) const MAX_ADDRESSES: usize = 64;
 const MAX_PREFIXES: usize = 1024;
 
 /// `[dns]` and the address of `[admin]`, which have to keep clear of each other.
@@ -79,6 +80,7 @@ pub(super) fn read(root: &Section<'_>, poll_interval: Duration, report: &mut Rep
         ),
         rate_limit: rate_limit(&dns, report),
         stale_after,
+        tls: tls::read(&dns, report),
     };
     (dns, admin_listen)
 }
@@ -94,7 +96,7 @@ fn rate_limit(dns: &Section<'_>, report: &mut Report) -> RateLimit {
 }
 
 /// `ADDRESS:PORT`, `[ADDRESS]:PORT`, or an address alone for the usual port.
-fn address(field: &Field<'_>, port: u16) -> Result<SocketAddr, Wrong> {
+pub(super) fn address(field: &Field<'_>, port: u16) -> Result<SocketAddr, Wrong> {
     let text = field.text()?;
     let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
     let alone = || bare.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, port));
@@ -123,7 +125,7 @@ fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
         && (a == b || a.ip().is_unspecified() || b.ip().is_unspecified())
 }
 
-fn report_overlaps(listen: &[Item<SocketAddr>], key: &str, report: &mut Report) {
+pub(super) fn report_overlaps(listen: &[Item<SocketAddr>], key: &str, report: &mut Report) {
     for (i, item) in listen.iter().enumerate() {
         let Some(earlier) = listen.iter().take(i).find(|e| overlap(e.value, item.value)) else { continue };
         let wrong = if earlier.value == item.value {

@@ -24,6 +24,7 @@ mod schema;
 mod scope;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod tree;
 mod types;
 mod zones;
@@ -32,8 +33,8 @@ pub use error::{ConfigError, ConfigErrors, Place};
 pub use file::parse;
 pub use load::Loaded;
 pub use types::{
-    Azure, Cloud, Config, Credential, Discovery, Dns, Log, RateLimit, Resolver, Upstream, UpstreamTransport,
-    UserAssigned,
+    Azure, Cloud, Config, Credential, Discovery, Dns, Log, RateLimit, Resolver, Tls, Upstream,
+    UpstreamTransport, UserAssigned,
 };
 
 pub use crate::zones::{Prefix, PrefixError};

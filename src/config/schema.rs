@@ -83,8 +83,10 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
             "tcp_idle_timeout",
             "stale_after",
             "rate_limit",
+            "tls",
         ],
     ),
+    ("dns.tls", &["certificate_file", "key_file", "listen", "https_listen", "https_path"]),
     ("dns.rate_limit", &["responses_per_second", "slip", "ipv4_prefix", "ipv6_prefix"]),
     (
         "resolver",
@@ -110,6 +112,8 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
 pub(super) const LISTS: &[&str] = &[
     "dns.listen",
     "dns.allow_query",
+    "dns.tls.listen",
+    "dns.tls.https_listen",
     "resolver.upstreams",
     "resolver.allow",
     "publish.name_servers",

@@ -195,6 +195,23 @@ pub struct Dns {
     pub rate_limit: RateLimit,
     /// Answers are marked stale when an application had no complete poll for this long.
     pub stale_after: Duration,
+    /// The encrypted listeners; nothing without a certificate.
+    pub tls: Option<Tls>,
+}
+
+/// The encrypted listeners.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// PEM file with the certificate and its chain.
+    pub certificate_file: PathBuf,
+    /// PEM file with the private key; may be the same file.
+    pub key_file: PathBuf,
+    /// Where DNS over TLS is answered (RFC 7858).
+    pub listen: Vec<SocketAddr>,
+    /// Where DNS over HTTPS is answered (RFC 8484), HTTP/2.
+    pub https_listen: Vec<SocketAddr>,
+    /// The path of DNS over HTTPS.
+    pub https_path: String,
 }
 
 /// How public DNS is asked for names that are not ours.

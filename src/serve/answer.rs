@@ -352,8 +352,8 @@ pub(super) fn write_opt(edns: Edns, rcode: u16, ede: Option<u16>, out: &mut Vec<
 /// The largest response that the client takes.
 pub(super) fn limit(asker: Asker, edns: Option<Edns>) -> usize {
     match (asker.transport, edns) {
-        (Transport::Tcp, _) => usize::from(u16::MAX),
         (Transport::Udp, Some(edns)) => usize::from(edns.payload.clamp(512, UDP_PAYLOAD)),
         (Transport::Udp, None) => 512,
+        (Transport::Tcp | Transport::Tls | Transport::Https, _) => usize::from(u16::MAX),
     }
 }

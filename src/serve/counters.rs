@@ -40,6 +40,10 @@ pub enum Transport {
     Udp,
     /// Connections, at most 65,535 octets.
     Tcp,
+    /// Connections under TLS (RFC 7858).
+    Tls,
+    /// Requests of HTTP/2 (RFC 8484).
+    Https,
 }
 
 /// Counters of one zone label.
@@ -49,7 +53,7 @@ pub struct ZoneCounters {
 
 /// All counters of the DNS side.
 pub struct Counters {
-    requests: [[[IntCounter; TYPES.len() + 1]; 2]; 2],
+    requests: [[[IntCounter; TYPES.len() + 1]; 2]; 4],
     responses: IntCounterVec,
     zones: Mutex<HashMap<String, Arc<ZoneCounters>>>,
     /// Responses about no zone of ours.
@@ -120,10 +124,7 @@ impl Counters {
             })
         };
         Ok(Self {
-            requests: [
-                [by_type("udp", "4"), by_type("udp", "6")],
-                [by_type("tcp", "4"), by_type("tcp", "6")],
-            ],
+            requests: ["udp", "tcp", "tls", "https"].map(|proto| [by_type(proto, "4"), by_type(proto, "6")]),
             no_zone: zone_counters(&responses, "none"),
             zones: Mutex::default(),
             slipped: limited.with_label_values(&["slip"]),
@@ -169,7 +170,7 @@ impl Counters {
     /// Counts a query.
     pub(super) fn request(&self, transport: Transport, ipv6: bool, kind: u16) {
         let kind = TYPES.iter().position(|(code, _)| *code == kind).unwrap_or(TYPES.len());
-        self.requests[usize::from(transport == Transport::Tcp)][usize::from(ipv6)][kind].inc();
+        self.requests[transport as usize][usize::from(ipv6)][kind].inc();
     }
 }
 

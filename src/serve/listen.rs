@@ -9,10 +9,12 @@ use std::thread;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use std::os::fd::AsFd;
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::counters::Counters;
+use super::encrypted::Encrypted;
 use super::tcp::Connections;
 use super::{Shared, mmsg, tcp, udp};
 
@@ -55,17 +57,18 @@ pub struct Passed {
 
 /// Everything that listens; stops when dropped.
 pub struct Listeners {
-    shared: Shared,
-    counters: Arc<Counters>,
+    pub(super) shared: Shared,
+    pub(super) counters: Arc<Counters>,
     connections: Arc<Connections>,
+    pub(super) encrypted: Encrypted,
     deaths: mpsc::UnboundedSender<String>,
     open: BTreeMap<SocketAddr, Listener>,
     passed: Vec<Listener>,
 }
 
 /// The sockets of one address.
-struct Listener {
-    address: SocketAddr,
+pub(super) struct Listener {
+    pub(super) address: SocketAddr,
     stop_udp: Arc<AtomicBool>,
     stop_tcp: CancellationToken,
     threads: Vec<thread::JoinHandle<()>>,
@@ -80,6 +83,7 @@ impl Listeners {
             shared,
             counters,
             connections: Arc::default(),
+            encrypted: Encrypted::default(),
             deaths,
             open: BTreeMap::new(),
             passed: Vec::new(),
@@ -129,7 +133,8 @@ impl Listeners {
 
     /// Ends everything and waits for it; not for what a reload has closed just before.
     pub async fn stop(self) {
-        let listeners: Vec<_> = self.open.into_values().chain(self.passed).collect();
+        let listeners: Vec<_> =
+            self.open.into_values().chain(self.passed).chain(self.encrypted.into_listeners()).collect();
         listeners.iter().for_each(Listener::signal);
         for mut listener in listeners {
             for task in std::mem::take(&mut listener.tasks) {
@@ -188,7 +193,31 @@ impl Listeners {
         Ok(())
     }
 
+    /// Opens an address for connections that `serve` answers.
+    pub(super) fn open_tcp<S, F>(&self, address: SocketAddr, serve: S) -> Result<Listener, ListenError>
+    where
+        S: Fn(TcpStream, SocketAddr) -> F + Send + 'static,
+        F: Future<Output = io::Result<()>> + Send + 'static,
+    {
+        let socket = bind_tcp(address).map_err(|source| ListenError { address, protocol: "TCP", source })?;
+        let mut listener = Listener::new(local(socket.local_addr(), "TCP")?);
+        self.accept(&mut listener, socket, serve)?;
+        Ok(listener)
+    }
+
     fn add_tcp(&self, listener: &mut Listener, socket: TcpListener) -> Result<(), ListenError> {
+        let (shared, counters) = (self.shared.clone(), self.counters.clone());
+        self.accept(listener, socket, move |stream, client| {
+            let (shared, counters) = (shared.clone(), counters.clone());
+            async move { tcp::plain(stream, client, &shared, &counters).await }
+        })
+    }
+
+    fn accept<S, F>(&self, listener: &mut Listener, socket: TcpListener, serve: S) -> Result<(), ListenError>
+    where
+        S: Fn(TcpStream, SocketAddr) -> F + Send + 'static,
+        F: Future<Output = io::Result<()>> + Send + 'static,
+    {
         let address = listener.address;
         let error = |source| ListenError { address, protocol: "TCP", source };
         // Without a runtime tokio would panic.
@@ -198,6 +227,7 @@ impl Listeners {
         let obituary = Obituary::new(&self.deaths, format!("the TCP listener of {address}"));
         let accepting = tcp::run(
             socket,
+            serve,
             self.shared.clone(),
             self.counters.clone(),
             self.connections.clone(),

@@ -6,7 +6,10 @@
 //! the next batch.
 
 mod answer;
+mod certificates;
 mod counters;
+mod doh;
+mod encrypted;
 mod image;
 mod listen;
 mod message;
@@ -26,7 +29,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 pub use answer::{Asker, Outcome, UDP_PAYLOAD, answer};
+pub use certificates::CertificateError;
 pub use counters::{Counters, Transport, ZoneCounters};
+pub use encrypted::EncryptionError;
 pub use image::{Context, Image, ImageError};
 pub use listen::{ListenError, Listeners, Passed};
 pub use rate_limit::{RateLimiter, Verdict};

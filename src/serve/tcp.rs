@@ -31,7 +31,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 const FLUSH: usize = 16 * 1024;
 
 /// The largest query taken, as over UDP; EDNS queries with options stay far below.
-const LARGEST: usize = 4096;
+pub(super) const LARGEST: usize = 4096;
 
 /// Queries of one connection that may wait for public DNS at a time.
 const PIPELINE: usize = 32;
@@ -110,14 +110,18 @@ impl Drop for Ticket {
     }
 }
 
-/// Accepts connections until `stop`, then lets the open ones end.
-pub(super) async fn run(
+/// Accepts connections until `stop`, and lets `serve` have each; then lets the open ones end.
+pub(super) async fn run<S, F>(
     listener: TcpListener,
+    serve: S,
     shared: Shared,
     counters: Arc<Counters>,
     connections: Arc<Connections>,
     stop: CancellationToken,
-) {
+) where
+    S: Fn(TcpStream, SocketAddr) -> F + Send,
+    F: Future<Output = io::Result<()>> + Send + 'static,
+{
     let tasks = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -136,12 +140,12 @@ pub(super) async fn run(
             }
         };
         let Some(ticket) = connections.admit(&shared.load(), &counters, client) else { continue };
-        let (shared, counters, stop) = (shared.clone(), counters.clone(), stop.clone());
+        let (serving, stop) = (serve(stream, client), stop.clone());
         tasks.spawn(async move {
             let _ticket = ticket;
             let ended = tokio::select! {
                 () = stop.cancelled() => Ok(()),
-                ended = plain(stream, client, &shared, &counters) => ended,
+                ended = serving => ended,
             };
             if let Err(error) = ended {
                 tracing::trace!(%client, %error, "connection ended");
@@ -161,7 +165,8 @@ fn is_lasting(error: &io::Error) -> bool {
     )
 }
 
-async fn plain(
+/// Serves a connection without encryption.
+pub(super) async fn plain(
     stream: TcpStream,
     client: SocketAddr,
     shared: &Shared,

@@ -2,6 +2,7 @@
 //! real sockets. One binary for all of these tests, so that it is linked once.
 
 mod demo;
+mod encrypted;
 mod endpoints;
 mod failures;
 mod flow;

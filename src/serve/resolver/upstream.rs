@@ -37,6 +37,8 @@ pub(super) struct Upstream {
     /// The longest time for one attempt.
     limit: Duration,
     ttl_limits: TtlLimits,
+    /// Runs the encrypted connections; they end with it.
+    provider: TokioRuntimeProvider,
     /// The encrypted connection, while there is one.
     connection: Mutex<Option<DnsExchange<TokioRuntimeProvider>>>,
     failures: AtomicU32,
@@ -74,6 +76,7 @@ impl Upstream {
             tls,
             limit,
             ttl_limits,
+            provider: TokioRuntimeProvider::default(),
             connection: Mutex::default(),
             failures: AtomicU32::new(0),
             metrics,
@@ -157,7 +160,7 @@ impl Upstream {
     }
 
     async fn connect(&self) -> Result<DnsExchange<TokioRuntimeProvider>, NetError> {
-        let provider = TokioRuntimeProvider::default();
+        let provider = self.provider.clone();
         let connection = match &self.transport {
             UpstreamTransport::Https { server_name, path } => {
                 let mut config = (*self.tls).clone();

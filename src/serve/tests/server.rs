@@ -38,6 +38,7 @@ pub(super) fn dns(listen: &[&str]) -> Dns {
         tcp_idle_timeout: Duration::from_secs(60),
         rate_limit: RateLimit { responses_per_second: 0, slip: 0, ipv4_prefix: 24, ipv6_prefix: 56 },
         stale_after: Duration::from_secs(60),
+        tls: None,
     }
 }
 

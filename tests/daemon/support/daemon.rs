@@ -25,6 +25,8 @@ pub(crate) struct Daemon {
     reader: JoinHandle<()>,
     http: reqwest::Client,
     pub(crate) admin: SocketAddr,
+    tls: Vec<SocketAddr>,
+    https: Vec<SocketAddr>,
     /// Where it answers DNS, in the order of addresses.
     pub(crate) dns: Vec<SocketAddr>,
 }
@@ -71,9 +73,14 @@ impl Daemon {
                 .ok_or_else(|| lines.join("\n"))
         })
         .await;
-        let addresses = started["dns"].as_str().expect("addresses").trim_matches(['[', ']']);
+        let addresses = |key: &str| -> Vec<SocketAddr> {
+            let text = started[key].as_str().expect("addresses").trim_matches(['[', ']']);
+            text.split(", ").filter(|a| !a.is_empty()).map(|a| a.parse().expect("an address")).collect()
+        };
         Self {
-            dns: addresses.split(", ").map(|a| a.parse().expect("an address")).collect(),
+            dns: addresses("dns"),
+            tls: addresses("tls"),
+            https: addresses("https"),
             admin: started["admin"].as_str().expect("an address").parse().expect("an address"),
             http: reqwest::Client::builder().no_proxy().timeout(DEADLINE).build().expect("a client"),
             child,
@@ -84,6 +91,11 @@ impl Daemon {
 
     pub(crate) fn dns(&self) -> SocketAddr {
         self.dns[0]
+    }
+
+    /// Where it answers DNS over TLS and over HTTPS.
+    pub(crate) fn encrypted(&self) -> (SocketAddr, SocketAddr) {
+        (self.tls[0], self.https[0])
     }
 
     pub(crate) fn id(&self) -> u32 {

@@ -1,7 +1,8 @@
 //! Where a daemon lives: its configuration, its state directory and its environment.
 
-use std::fs;
-use std::path::PathBuf;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use privatelink_dns::zones::ResourceId;
@@ -58,6 +59,12 @@ impl Home {
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
+    }
+
+    /// Writes a file that only its owner can read.
+    pub(crate) fn secret(&self, path: &Path, text: &str) {
+        fs::write(path, text).expect("written");
+        fs::set_permissions(path, Permissions::from_mode(0o600)).expect("permissions");
     }
 
     pub(crate) fn config(&self) -> PathBuf {
