@@ -3,70 +3,21 @@
 //! The engine's state without its I/O. Every entry takes the time as a value and says what it
 //! changed, so that the rules can be tested without a clock, a socket or a disk.
 
+mod report;
+mod shown;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::endpoints;
 use crate::config::Config;
 use crate::store::Saved;
 use crate::zones::{
-    ApplicationOutcome, Change, Difference, DnsName, Finding, FindingKind, Generation, GuardState, Hold,
-    Observation, ResourceId, Share, Shares, derive, generation, guard,
+    ApplicationOutcome, Change, Difference, Finding, FindingKind, Generation, GuardState, Observation,
+    ResourceId, Share, Shares, derive, generation, guard,
 };
-
-/// How the polls of one application went.
-#[derive(Debug, Clone, Default)]
-pub struct Report {
-    /// Complete polls since the start.
-    pub succeeded: u64,
-    /// Failed polls since the start.
-    pub failed: u64,
-    /// Failed polls since the last complete one.
-    pub consecutive_failures: u32,
-    /// When the last complete poll ended.
-    pub last_success: Option<Timestamp>,
-    /// When the last poll ended.
-    pub last_attempt: Option<Timestamp>,
-    /// What the last poll found; a failed poll adds its error to the findings before it.
-    pub findings: Vec<Finding>,
-}
-
-/// What an entry in the book changed.
-#[derive(Debug, Default)]
-pub struct Step {
-    /// Names that changed, for the log.
-    pub changes: Vec<Change>,
-    /// A new generation was accepted.
-    pub generation: bool,
-    /// What has to survive a restart changed.
-    pub dirty: bool,
-}
-
-/// Which holds an operator means.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Selection {
-    /// All of them.
-    All,
-    /// Those of one application.
-    Application(ResourceId),
-    /// Those of some names.
-    Names(BTreeSet<DnsName>),
-}
-
-impl Selection {
-    /// Whether the hold is meant.
-    #[must_use]
-    pub fn contains(&self, hold: &Hold) -> bool {
-        match self {
-            Self::All => true,
-            Self::Application(application) => hold.application == *application,
-            Self::Names(names) => names.contains(&hold.name),
-        }
-    }
-}
+pub use report::{Report, Selection, Step};
 
 /// The book.
 pub struct Book {
@@ -248,109 +199,6 @@ impl Book {
             .map(|share| share.application.clone());
         let listed = self.discovered.iter().flatten().flatten().cloned();
         self.config.applications.iter().cloned().chain(listed).chain(known).collect()
-    }
-
-    /// Applications without a complete poll for longer than the configuration allows.
-    #[must_use]
-    pub fn stale(&self, now: Timestamp) -> BTreeSet<ResourceId> {
-        let old = |since: Timestamp| {
-            Duration::try_from(now.duration_since(since)).is_ok_and(|age| age > self.config.dns.stale_after)
-        };
-        let last =
-            |id: &ResourceId| self.reports.get(id).and_then(|r| r.last_success).unwrap_or(self.started);
-        self.wanted().into_iter().filter(|id| old(last(id))).collect()
-    }
-
-    /// Whether every application has been observed at least once, so that a missing name may be
-    /// denied.
-    #[must_use]
-    pub fn is_complete(&self) -> bool {
-        let shares = self.generation.as_ref().map(|g| &g.shares);
-        let observed = |id: &ResourceId| shares.is_some_and(|shares| shares.contains_key(id));
-        let discovered = self.config.discoveries.iter().zip(&self.discovered).all(|(discovery, listed)| {
-            listed.is_some() || shares.is_some_and(|s| s.keys().any(|id| discovery.covers(id)))
-        });
-        discovered && self.wanted().iter().all(observed)
-    }
-
-    /// Everything that a person should know, most important first.
-    #[must_use]
-    pub fn findings(&self, now: Timestamp) -> Vec<Finding> {
-        let mut findings: Vec<Finding> = self
-            .reports
-            .values()
-            .flat_map(|r| &r.findings)
-            .filter(|f| endpoints::concerns(f, &self.config.publication.endpoints))
-            .chain(self.discovery_findings.values())
-            .cloned()
-            .collect();
-        let shares = self.shares();
-        findings.extend(endpoints::unknown(&self.config.publication.endpoints, &shares));
-        for id in self.wanted() {
-            if !shares.contains_key(&id) {
-                findings.push(Finding::of(
-                    &id,
-                    FindingKind::NeverObserved,
-                    id.as_str(),
-                    "The application has not been read completely yet. Until it is, names that are not held are \
-                     answered SERVFAIL instead of NXDOMAIN, because they may be its own.",
-                ));
-            }
-        }
-        for id in self.stale(now) {
-            let minutes = self.config.dns.stale_after.as_secs() / 60;
-            findings.push(Finding::of(
-                &id,
-                FindingKind::Stale,
-                id.as_str(),
-                format!("No complete poll for more than {minutes} min; its last accepted records are served, marked stale."),
-            ));
-        }
-        let fallback = self.config.resolver.as_ref().is_some_and(|resolver| resolver.fallback);
-        if self.config.publication.privatelink_zones && !fallback {
-            findings.push(Finding::global(
-                FindingKind::ShadowsPublicNames,
-                "privatelink zones",
-                "The privatelink zones are answered without a way to public DNS: for whoever resolves through this \
-                 daemon, private link names of other tenants in these zones do not exist. Send it only the names \
-                 that are yours, or publish per_name_zones instead.",
-            ));
-        }
-        findings.sort_by(|a, b| (a.kind.severity(), a).cmp(&(b.kind.severity(), b)));
-        findings.dedup();
-        findings
-    }
-
-    /// Required members that have no address, in lower case.
-    #[must_use]
-    pub fn expected(&self) -> BTreeSet<String> {
-        let findings = self.reports.values().flat_map(|report| &report.findings);
-        let missing = findings.filter(|finding| finding.kind == FindingKind::MemberWithoutAddress);
-        missing.map(|finding| finding.subject.to_ascii_lowercase()).collect()
-    }
-
-    /// All held removals.
-    #[must_use]
-    pub fn holds(&self) -> Vec<Hold> {
-        self.guards.values().flat_map(|state| &state.holds).cloned().collect()
-    }
-
-    /// The accepted generation.
-    #[must_use]
-    pub fn generation(&self) -> Option<&Arc<Generation>> {
-        self.generation.as_ref()
-    }
-
-    /// The differences that led to the generation, oldest first.
-    #[must_use]
-    pub fn history(&self) -> Arc<VecDeque<Difference>> {
-        self.history.clone()
-    }
-
-    /// How the polls of each application went.
-    #[must_use]
-    pub fn reports(&self) -> &BTreeMap<ResourceId, Report> {
-        &self.reports
     }
 
     fn shares(&self) -> Shares {

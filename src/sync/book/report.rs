@@ -1,0 +1,58 @@
+//! What goes into the book and what comes out of it: reports, steps, selections.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use crate::zones::{Change, DnsName, Finding, Hold, ResourceId};
+
+/// How the polls of one application went.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// Complete polls since the start.
+    pub succeeded: u64,
+    /// Failed polls since the start.
+    pub failed: u64,
+    /// Failed polls since the last complete one.
+    pub consecutive_failures: u32,
+    /// When the last complete poll ended.
+    pub last_success: Option<Timestamp>,
+    /// When the last poll ended.
+    pub last_attempt: Option<Timestamp>,
+    /// What the last poll found; a failed poll adds its error to the findings before it.
+    pub findings: Vec<Finding>,
+}
+
+/// What an entry in the book changed.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// Names that changed, for the log.
+    pub changes: Vec<Change>,
+    /// A new generation was accepted.
+    pub generation: bool,
+    /// What has to survive a restart changed.
+    pub dirty: bool,
+}
+
+/// Which holds an operator means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// All of them.
+    All,
+    /// Those of one application.
+    Application(ResourceId),
+    /// Those of some names.
+    Names(BTreeSet<DnsName>),
+}
+
+impl Selection {
+    /// Whether the hold is meant.
+    #[must_use]
+    pub fn contains(&self, hold: &Hold) -> bool {
+        match self {
+            Self::All => true,
+            Self::Application(application) => hold.application == *application,
+            Self::Names(names) => names.contains(&hold.name),
+        }
+    }
+}
