@@ -1,7 +1,7 @@
 //! `/metrics`: counters from their registry, and gauges read from the engine's view.
 //!
-//! States are computed when they are asked for, so a gauge can neither lag behind nor outlive what
-//! it describes. No label holds a name: zones are the required ones, and all per-name zones share
+//! States, and what is counted of an application, are computed when they are asked for, so they can
+//! neither lag behind nor outlive what they describe. No label holds a name: zones are the required ones, and all per-name zones share
 //! the label `per-name`.
 
 use std::collections::BTreeMap;
@@ -105,6 +105,16 @@ fn gauges(view: &View) -> prometheus::Result<Registry> {
 }
 
 fn applications(gauges: &Gauges, view: &View) -> prometheus::Result<()> {
+    let polls = IntCounterVec::new(
+        Opts::new("privatelink_dns_poll_total", "Polls of an application, complete or failed."),
+        &["app", "result"],
+    )?;
+    for (id, report) in &view.applications {
+        for (result, count) in [("success", report.succeeded), ("failure", report.failed)] {
+            polls.with_label_values(&[&application_label(id), result]).inc_by(count);
+        }
+    }
+    gauges.0.register(Box::new(polls))?;
     let each = |value: &dyn Fn(&crate::sync::Report) -> Option<f64>| {
         let values = view
             .applications

@@ -60,7 +60,7 @@ async fn plan(arguments: &Arguments) -> Result<Plan, Failure> {
     let mut book = Book::open(saved, config.clone(), Timestamp::now());
     let mut changes = book.configure(config.clone(), Timestamp::now()).changes;
     for (index, discovery) in config.discoveries.iter().enumerate() {
-        book.discovered(index, azure.discover(discovery).await?);
+        book.discovered(index, azure.discover(discovery).await?, Timestamp::now());
     }
     for id in book.wanted() {
         let known: BTreeSet<ResourceId> = book

@@ -216,11 +216,11 @@ impl Engine {
         let now = Timestamp::now();
         match event {
             Event::Polled(id, duration, result) => {
-                self.statistics.polled(&id, duration, result.is_ok());
                 // A poll that was under way while its application was taken out counts no more.
                 if !self.pollers.contains_key(&id) {
                     return Ok(());
                 }
+                self.statistics.polled(duration);
                 match result {
                     Ok(observation) => {
                         let step = self.book.observe(observation, now);
@@ -234,12 +234,15 @@ impl Engine {
                 self.start_pollers();
             }
             Event::Discovered(index, result) => {
-                match result {
-                    Ok(ids) => self.book.discovered(index, ids),
-                    Err(error) => self.book.discovery_failed(index, &error),
-                }
+                let step = match result {
+                    Ok(ids) => self.book.discovered(index, ids, now),
+                    Err(error) => {
+                        self.book.discovery_failed(index, &error);
+                        Step::default()
+                    }
+                };
                 self.start_pollers();
-                self.take(Step::default(), now).await?;
+                self.take(step, now).await?;
             }
             Event::Command(command) => self.command(command, now).await?,
         }
@@ -257,6 +260,7 @@ impl Engine {
             Command::Approve(selection, reply) => {
                 let (count, step) = self.book.approve(&selection, now);
                 self.take(step, now).await?;
+                self.start_pollers();
                 let _ = reply.send(count);
             }
             Command::Reject(selection, reply) => {

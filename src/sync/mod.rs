@@ -10,6 +10,8 @@ mod event;
 mod log;
 mod poller;
 mod statistics;
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub use book::{Book, Report, Selection, Step};

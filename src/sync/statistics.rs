@@ -1,5 +1,5 @@
-//! What the engine counts. Everything that is a state, not a count, is read from the
-//! [`View`](super::View) instead.
+//! What the engine counts. States, and the counts that belong to an application and end with it,
+//! are read from the [`View`](super::View) instead.
 
 use std::time::Duration;
 
@@ -7,9 +7,8 @@ use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Regi
 
 use crate::zones::{Change, ResourceId};
 
-/// Counters of polls, changes and saves.
+/// How long polls took, and counters of changes and saves.
 pub struct Statistics {
-    polls: IntCounterVec,
     duration: Histogram,
     changes: IntCounterVec,
     saves: [IntCounter; 2],
@@ -21,10 +20,6 @@ impl Statistics {
     /// # Errors
     /// When a metric of the same name is there already.
     pub fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let polls = IntCounterVec::new(
-            Opts::new("privatelink_dns_poll_total", "Polls of an application, complete or failed."),
-            &["app", "result"],
-        )?;
         let duration = Histogram::with_opts(
             HistogramOpts::new("privatelink_dns_poll_duration_seconds", "Seconds that a poll took.")
                 .buckets(vec![0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0]),
@@ -37,17 +32,14 @@ impl Statistics {
             Opts::new("privatelink_dns_state_saves_total", "Writes of the state file."),
             &["result"],
         )?;
-        registry.register(Box::new(polls.clone()))?;
         registry.register(Box::new(duration.clone()))?;
         registry.register(Box::new(changes.clone()))?;
         registry.register(Box::new(saves.clone()))?;
         let saves = [saves.with_label_values(&["failure"]), saves.with_label_values(&["success"])];
-        Ok(Self { polls, duration, changes, saves })
+        Ok(Self { duration, changes, saves })
     }
 
-    pub(super) fn polled(&self, application: &ResourceId, duration: Duration, success: bool) {
-        let result = if success { "success" } else { "failure" };
-        self.polls.with_label_values(&[&application_label(application), result]).inc();
+    pub(super) fn polled(&self, duration: Duration) {
         self.duration.observe(duration.as_secs_f64());
     }
 

@@ -59,7 +59,7 @@ impl Searched {
         };
         match self.bench.azure.discover(&discovery).await {
             Ok(found) => {
-                self.bench.book.discovered(0, found);
+                self.bench.book.discovered(0, found, self.bench.now);
                 Ok(())
             }
             Err(error) => {

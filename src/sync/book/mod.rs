@@ -67,11 +67,8 @@ impl Book {
         }
         self.config = config;
         let wanted = self.wanted();
-        self.guards.retain(|id, _| wanted.contains(id));
-        self.reports.retain(|id, _| wanted.contains(id));
-        let Some(current) = self.generation.clone() else { return Step::default() };
         let (kept, gone): (Shares, Shares) =
-            current.shares.clone().into_iter().partition(|(id, _)| wanted.contains(id));
+            self.shares().into_iter().partition(|(id, _)| wanted.contains(id));
         let mut changes = Vec::new();
         for share in gone.values() {
             changes.extend(retired(share, "the configuration no longer names the application"));
@@ -127,11 +124,12 @@ impl Book {
     }
 
     /// Takes a discovery's complete list.
-    pub fn discovered(&mut self, index: usize, applications: BTreeSet<ResourceId>) {
+    pub fn discovered(&mut self, index: usize, applications: BTreeSet<ResourceId>, now: Timestamp) -> Step {
         if let Some(entry) = self.discovered.get_mut(index) {
             *entry = Some(applications);
             self.discovery_findings.remove(&index);
         }
+        self.accept(self.shares(), Vec::new(), "a discovery's list", now)
     }
 
     /// Takes a failed discovery.
@@ -191,12 +189,14 @@ impl Book {
     /// configuration still covers.
     #[must_use]
     pub fn wanted(&self) -> BTreeSet<ResourceId> {
-        let known = self.generation.iter().flat_map(|g| g.shares.values());
-        let known = known
-            .filter(|share| self.config.covers(&share.application))
-            // A discovered application that is gone for good is not asked for any more.
-            .filter(|share| !self.is_forgotten(share))
-            .map(|share| share.application.clone());
+        let nothing = Shares::new();
+        self.wanted_with(self.generation.as_ref().map_or(&nothing, |g| &g.shares))
+    }
+
+    fn wanted_with(&self, shares: &Shares) -> BTreeSet<ResourceId> {
+        let known = shares.values().filter(|share| self.config.covers(&share.application));
+        // A discovered application that is gone for good is not asked for any more.
+        let known = known.filter(|share| !self.is_forgotten(share)).map(|share| share.application.clone());
         let listed = self.discovered.iter().flatten().flatten().cloned();
         self.config.applications.iter().cloned().chain(listed).chain(known).collect()
     }
@@ -211,13 +211,15 @@ impl Book {
             || self.config.discoveries.iter().any(|d| d.covers(id) && d.matches(tags))
     }
 
-    /// A discovered application that is empty and that no discovery lists any more.
+    /// A discovered application that has no name left and that no discovery lists any more.
     fn is_forgotten(&self, share: &Share) -> bool {
         let id = &share.application;
+        let mut discoveries = self.config.discoveries.iter().zip(&self.discovered);
         !self.config.applications.contains(id)
-            && share.zones.is_empty()
             && share.endpoints.is_empty()
-            && self.discovered.iter().all(|listed| listed.as_ref().is_some_and(|ids| !ids.contains(id)))
+            && discoveries.all(|(discovery, listed)| {
+                !discovery.covers(id) || listed.as_ref().is_some_and(|ids| !ids.contains(id))
+            })
     }
 
     /// Findings about holds that an operator has just decided are not repeated until the next poll.
@@ -236,13 +238,22 @@ impl Book {
         }
     }
 
-    /// Accepts shares as the next generation, if anything differs.
-    fn accept(&mut self, shares: Shares, changes: Vec<Change>, cause: &str, now: Timestamp) -> Step {
+    /// Accepts shares as the next generation, if anything differs, without what is left of
+    /// applications that are not followed any more.
+    fn accept(&mut self, mut shares: Shares, changes: Vec<Change>, cause: &str, now: Timestamp) -> Step {
+        let wanted = self.wanted_with(&shares);
+        shares.retain(|id, _| wanted.contains(id));
+        self.guards.retain(|id, _| wanted.contains(id));
+        self.reports.retain(|id, _| wanted.contains(id));
+        let unchanged = Step { changes, ..Step::default() };
         let current = self.generation.as_deref();
-        let Some((next, difference)) =
-            generation::succeed(current, shares, &self.config.publication, cause, now)
-        else {
-            return Step { changes, ..Step::default() };
+        // Before anything was observed there is no generation, not an empty one.
+        if current.is_none() && shares.is_empty() {
+            return unchanged;
+        }
+        let publication = &self.config.publication;
+        let Some((next, difference)) = generation::succeed(current, shares, publication, cause, now) else {
+            return unchanged;
         };
         self.generation = Some(Arc::new(next));
         if !difference.zones.is_empty() {
@@ -252,7 +263,7 @@ impl Book {
                 history.pop_front();
             }
         }
-        Step { changes, generation: true, dirty: true }
+        Step { generation: true, dirty: true, ..unchanged }
     }
 }
 
