@@ -59,6 +59,8 @@ pub enum Absence {
     ApplicationNotFound,
     /// No discovery takes the application any more.
     ApplicationNotSelected,
+    /// No discovery lists the application any more, and it cannot be read to see why.
+    ApplicationUnreadable,
     /// ARM says that the endpoint does not exist.
     EndpointNotFound,
     /// The endpoint's connection is not approved any more.
@@ -77,7 +79,13 @@ impl Absence {
     /// Whether both sides agree.
     #[must_use]
     pub const fn is_proven(&self) -> bool {
-        !matches!(self, Self::MemberStillRequired | Self::AddressStillThere | Self::Unsettled(_))
+        !matches!(
+            self,
+            Self::ApplicationUnreadable
+                | Self::MemberStillRequired
+                | Self::AddressStillThere
+                | Self::Unsettled(_)
+        )
     }
 
     /// Whether it is ARM's plain word that the application or the endpoint does not exist, or that
@@ -92,6 +100,9 @@ impl fmt::Display for Absence {
         match self {
             Self::ApplicationNotFound => f.write_str("ARM answers ResourceNotFound for the application"),
             Self::ApplicationNotSelected => f.write_str("no discovery takes the application any more"),
+            Self::ApplicationUnreadable => {
+                f.write_str("no discovery lists the application any more, and it cannot be read")
+            }
             Self::EndpointNotFound => f.write_str("ARM answers ResourceNotFound for the private endpoint"),
             Self::ConnectionNotApproved(state) => write!(f, "the endpoint's connection is {state}"),
             Self::MemberAndAddressGone => {

@@ -98,8 +98,6 @@ pub struct Review {
     pub state: GuardState,
     /// What changes against the current share.
     pub changes: Vec<Change>,
-    /// Held removals as findings.
-    pub findings: Vec<Finding>,
 }
 
 /// Reviews what an observation derived against what is published.
@@ -125,8 +123,7 @@ pub fn review(
     let zones = zones(current, &mut share, state, policy, now);
     let mut changes = changes(current, &share, &released);
     changes.sort_by(|a, b| (&a.zone, &a.name).cmp(&(&b.zone, &b.name)));
-    let findings = held.iter().map(Hold::finding).collect();
-    Review { share, state: GuardState { holds: held, zones }, changes, findings }
+    Review { share, state: GuardState { holds: held, zones }, changes }
 }
 
 /// Ends holds by an operator's word: the names go now.
@@ -153,6 +150,36 @@ pub fn approve(
         change.cause = "an operator approved the removal".to_owned();
     }
     (share, GuardState { holds, zones: state.zones.clone() }, changes)
+}
+
+/// Holds every name of an application that no discovery lists and that cannot be read, so that an
+/// operator can end it; a rejection stays.
+#[must_use]
+pub fn unreadable(current: &Share, state: &GuardState, now: Timestamp) -> GuardState {
+    let known = known(state);
+    let holds = current.placements().map(|(endpoint, name, _)| {
+        let before = known.get(&(endpoint, name));
+        Hold {
+            application: current.application.clone(),
+            endpoint: endpoint.clone(),
+            name: name.clone(),
+            absence: Absence::ApplicationUnreadable,
+            since: before.map_or(now, |h| h.since),
+            // As with every failed poll, what was proven before is neither more nor less so.
+            proven: before.map(|h| h.proven).unwrap_or_default(),
+            needs: Needs::Operator,
+            rejected: before.is_some_and(|h| h.rejected),
+        }
+    });
+    GuardState { holds: holds.collect(), zones: state.zones.clone() }
+}
+
+/// Takes back what [`unreadable`] held: the application is listed again.
+#[must_use]
+pub fn readable(state: &GuardState) -> GuardState {
+    let mut state = state.clone();
+    state.holds.retain(|hold| hold.absence != Absence::ApplicationUnreadable);
+    state
 }
 
 /// Keeps names by an operator's word until Azure shows them again.
@@ -185,7 +212,9 @@ impl Hold {
         }
     }
 
-    fn finding(&self) -> Finding {
+    /// The hold as a finding.
+    #[must_use]
+    pub fn finding(&self) -> Finding {
         let (kind, message) = if self.rejected {
             (
                 FindingKind::RemovalRejected,
@@ -245,6 +274,11 @@ fn keep_ages(current: &Share, share: &mut Share) {
     }
 }
 
+/// The holds by endpoint and name.
+fn known(state: &GuardState) -> BTreeMap<(&ResourceId, &DnsName), &Hold> {
+    state.holds.iter().map(|h| ((&h.endpoint, &h.name), h)).collect()
+}
+
 /// Everything published that the observation lacks, with the streak so far.
 fn missing(
     current: &Share,
@@ -253,8 +287,7 @@ fn missing(
     state: &GuardState,
     now: Timestamp,
 ) -> Vec<Hold> {
-    let known: BTreeMap<(&ResourceId, &DnsName), &Hold> =
-        state.holds.iter().map(|h| ((&h.endpoint, &h.name), h)).collect();
+    let known = known(state);
     current
         .placements()
         .filter(|(endpoint, name, _)| share.placement(endpoint, name).is_none())

@@ -98,7 +98,6 @@ impl Book {
         report.last_success = Some(now);
         report.last_attempt = Some(now);
         report.findings = derived.findings;
-        report.findings.extend(review.findings);
 
         let mut shares = self.shares();
         shares.insert(id.clone(), Arc::new(review.share));
@@ -108,7 +107,8 @@ impl Book {
         step
     }
 
-    /// Takes a failed poll: nothing changes but the report.
+    /// Takes a failed poll: nothing changes but the report, and what an operator can decide when
+    /// nobody lists the application any more.
     pub fn fail(&mut self, application: &ResourceId, error: &str, now: Timestamp) {
         let report = self.reports.entry(application.clone()).or_default();
         report.failed += 1;
@@ -121,11 +121,22 @@ impl Book {
             application.as_str(),
             format!("{error}. No record was changed; the last accepted ones are served."),
         ));
+        // As often as a removal has to be seen: a passing failure is no reason to ask a person.
+        if report.consecutive_failures >= self.config.guard.removal_polls
+            && self.is_unlisted(application)
+            && let Some(share) = self.generation.as_ref().and_then(|g| g.shares.get(application))
+        {
+            let state = self.guards.entry(application.clone()).or_default();
+            *state = guard::unreadable(share, state, now);
+        }
     }
 
     /// Takes a discovery's complete list.
     pub fn discovered(&mut self, index: usize, applications: BTreeSet<ResourceId>, now: Timestamp) -> Step {
         if let Some(entry) = self.discovered.get_mut(index) {
+            for id in &applications {
+                self.guards.entry(id.clone()).and_modify(|state| *state = guard::readable(state));
+            }
             *entry = Some(applications);
             self.discovery_findings.remove(&index);
         }
@@ -158,7 +169,6 @@ impl Book {
             shares.insert(id.clone(), Arc::new(share));
         }
         let ended = before - self.holds().len();
-        self.drop_hold_findings(selection);
         let mut step = self.accept(shares, all, "an operator approved removals", now);
         step.dirty |= ended > 0;
         (ended, step)
@@ -171,7 +181,6 @@ impl Book {
             count += state.holds.iter().filter(|hold| selection.contains(hold)).count();
             *state = guard::reject(state, |hold| selection.contains(hold));
         }
-        self.drop_hold_findings(selection);
         (count, Step { dirty: count > 0, ..Step::default() })
     }
 
@@ -213,29 +222,17 @@ impl Book {
 
     /// A discovered application that has no name left and that no discovery lists any more.
     fn is_forgotten(&self, share: &Share) -> bool {
-        let id = &share.application;
+        share.endpoints.is_empty() && self.is_unlisted(&share.application)
+    }
+
+    /// Whether the application is not named, and every discovery that could list it has listed
+    /// others.
+    fn is_unlisted(&self, id: &ResourceId) -> bool {
         let mut discoveries = self.config.discoveries.iter().zip(&self.discovered);
         !self.config.applications.contains(id)
-            && share.endpoints.is_empty()
             && discoveries.all(|(discovery, listed)| {
                 !discovery.covers(id) || listed.as_ref().is_some_and(|ids| !ids.contains(id))
             })
-    }
-
-    /// Findings about holds that an operator has just decided are not repeated until the next poll.
-    fn drop_hold_findings(&mut self, selection: &Selection) {
-        for (id, report) in &mut self.reports {
-            report.findings.retain(|finding| {
-                let meant = match selection {
-                    Selection::All => true,
-                    Selection::Application(application) => application == id,
-                    Selection::Names(names) => {
-                        finding.subject.parse().is_ok_and(|name| names.contains(&name))
-                    }
-                };
-                finding.kind != FindingKind::RemovalHeld || !meant
-            });
-        }
     }
 
     /// Accepts shares as the next generation, if anything differs, without what is left of

@@ -44,6 +44,7 @@ impl Book {
             .filter(|f| endpoints::concerns(f, &self.config.publication.endpoints))
             .chain(self.discovery_findings.values())
             .cloned()
+            .chain(self.guards.values().flat_map(|state| &state.holds).map(Hold::finding))
             .collect();
         let shares = self.shares();
         findings.extend(endpoints::unknown(&self.config.publication.endpoints, &shares));

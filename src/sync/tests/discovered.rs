@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::build::{DISCOVERY, at, config, found, id, ids, kinds, listed, names, not_found, untagged};
 use crate::sync::{Book, Selection};
-use crate::zones::FindingKind;
+use crate::zones::{FindingKind, Needs};
 
 /// A book that follows what is tagged, with application `a` read once.
 fn book() -> Book {
@@ -102,4 +102,71 @@ fn one_that_is_named_stays_too() {
     book.observe(not_found(&id("a")), at(1));
     assert_eq!(book.wanted(), ids(&["a"]));
     assert_eq!(kinds(&book, at(1)), [FindingKind::ApplicationNotFound], "the operator has to take it out");
+}
+
+#[test]
+fn one_that_cannot_be_read_any_more_is_the_operators_to_end() {
+    let mut book = book();
+    book.discovered(0, BTreeSet::new(), at(1));
+    for failure in 1..=2 {
+        book.fail(&id("a"), "the resource group does not exist", at(failure));
+        assert!(book.holds().is_empty(), "a failure may pass");
+    }
+    book.fail(&id("a"), "the resource group does not exist", at(3));
+    book.fail(&id("a"), "the resource group does not exist", at(4));
+    let holds = book.holds();
+    assert_eq!(holds.len(), 2);
+    assert!(holds.iter().all(|hold| hold.needs == Needs::Operator && hold.since == at(3)), "{holds:?}");
+    assert!(kinds(&book, at(4)).contains(&FindingKind::RemovalHeld));
+    assert_eq!(names(&book, &id("a")), 2);
+
+    let (ended, step) = book.approve(&Selection::Application(id("a")), at(5));
+    assert_eq!((ended, step.changes.len()), (2, 2));
+    assert_forgotten(&book);
+}
+
+#[test]
+fn one_that_fails_is_nobodys_to_end_while_it_may_be_there() {
+    let mut still_listed = book();
+    still_listed.discovered(0, ids(&["a"]), at(1));
+    fails_for_long(still_listed);
+
+    let mut not_listed_since_the_restart = Book::open(book().saved(), config(DISCOVERY), at(1));
+    not_listed_since_the_restart.discovery_failed(0, "no");
+    fails_for_long(not_listed_since_the_restart);
+
+    let mut named = book();
+    named.configure(config(&format!("{DISCOVERY}{}", listed(&id("a")))), at(1));
+    named.discovered(0, BTreeSet::new(), at(1));
+    fails_for_long(named);
+}
+
+fn fails_for_long(mut book: Book) {
+    for failure in 1..=9 {
+        book.fail(&id("a"), "no", at(failure));
+    }
+    assert!(book.holds().is_empty());
+    assert_eq!(names(&book, &id("a")), 2);
+}
+
+#[test]
+fn one_that_is_seen_again_is_held_no_more() {
+    for listed in [true, false] {
+        let mut book = book();
+        book.discovered(0, BTreeSet::new(), at(1));
+        for failure in 1..=3 {
+            book.fail(&id("a"), "no", at(failure));
+        }
+        book.reject(&Selection::All);
+        assert!(kinds(&book, at(3)).contains(&FindingKind::RemovalRejected));
+        book.fail(&id("a"), "no", at(4));
+        assert!(book.holds().iter().all(|hold| hold.rejected), "a rejection stays");
+        if listed {
+            book.discovered(0, ids(&["a"]), at(5));
+        } else {
+            book.observe(found(&id("a"), 2), at(5));
+        }
+        assert!(book.holds().is_empty());
+        assert_eq!(names(&book, &id("a")), 2);
+    }
 }

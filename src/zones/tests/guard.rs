@@ -94,9 +94,10 @@ fn while_only_one_side_shows_it_the_name_stays() {
     let mut story = play(&[(0, "abc", "abc", "", "abc")]);
     assert_eq!(story.polls(30, 60, "abc", "ab", ""), "abc ?c");
     let review = story.review(9000, "abc", ["ab", ""]);
-    assert_eq!(review.findings.len(), 1);
-    assert_eq!(review.findings[0].kind, Kind::RemovalHeld);
-    assert!(review.findings[0].message.contains("Azure is converging"), "{}", review.findings[0].message);
+    assert_eq!(review.state.holds.len(), 1);
+    let finding = review.state.holds[0].finding();
+    assert_eq!(finding.kind, Kind::RemovalHeld);
+    assert!(finding.message.contains("Azure is converging"), "{}", finding.message);
 
     // The application's side.
     let mut story = play(&[(0, "abc", "abc", "", "abc")]);
@@ -208,7 +209,7 @@ fn an_unchanged_observation_changes_nothing() {
     let mut story = Story::default();
     let first = story.review(0, "abc", ["abc", "ab"]);
     let again = story.review(500, "abc", ["abc", "ab"]);
-    assert_eq!((again.share, again.changes, again.findings), (first.share, vec![], vec![]));
+    assert_eq!((again.share, again.changes), (first.share, vec![]));
     assert_eq!(again.state, GuardState::default());
 }
 

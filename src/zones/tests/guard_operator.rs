@@ -69,7 +69,7 @@ fn a_rejected_removal_never_happens() {
     assert_eq!(story.reject("c"), "abc -c");
     assert_eq!(story.polls(100, 120, "ab", "ab", ""), "abc -c");
     let review = story.review(9000, "ab", ["ab", ""]);
-    assert_eq!(review.findings[0].kind, FindingKind::RemovalRejected);
+    assert_eq!(review.state.holds[0].finding().kind, FindingKind::RemovalRejected);
     // Not even when the application is gone.
     assert_eq!(story.polls(100, 9060, "404", "", ""), "c -c");
     assert_eq!(story.approve("c"), "");
