@@ -13,6 +13,9 @@ use crate::azure::{Observer, Operation, TokenError};
 use crate::sync::{View, application_label};
 use crate::zones::{FindingKind, Form, Severity};
 
+/// The label of all zones for single names together.
+const PER_NAME: &str = "per-name";
+
 /// The registry of everything that is counted.
 pub struct Metrics {
     registry: Registry,
@@ -154,7 +157,7 @@ fn zones(gauges: &Gauges, view: &View) -> prometheus::Result<()> {
     for (origin, zone) in generation.iter().flat_map(|g| &g.zones) {
         let label = match zone.form {
             Form::Privatelink => origin.to_string(),
-            Form::PerName => "per-name".to_owned(),
+            Form::PerName => PER_NAME.to_owned(),
         };
         let entry = zones.entry(label).or_default();
         entry.records += zone.addresses.values().map(std::collections::BTreeSet::len).sum::<usize>();
@@ -166,9 +169,10 @@ fn zones(gauges: &Gauges, view: &View) -> prometheus::Result<()> {
     }
     for hold in &view.holds {
         let share = generation.and_then(|g| g.shares.get(&hold.application));
-        if let Some(placement) = share.and_then(|s| s.placement(&hold.endpoint, &hold.name))
-            && let Some(entry) = zones.get_mut(placement.zone.as_str())
-        {
+        let Some(placement) = share.and_then(|s| s.placement(&hold.endpoint, &hold.name)) else { continue };
+        let zone = placement.zone.as_str();
+        let label = if zones.contains_key(zone) { zone } else { PER_NAME };
+        if let Some(entry) = zones.get_mut(label) {
             entry.held += 1;
         }
     }
@@ -207,7 +211,7 @@ fn zones(gauges: &Gauges, view: &View) -> prometheus::Result<()> {
         each(&|z| Some(z.held as f64)),
     )?;
     // Zones for single names have a serial each; together they have none.
-    let serials = zones.iter().filter(|(zone, _)| *zone != "per-name");
+    let serials = zones.iter().filter(|(zone, _)| *zone != PER_NAME);
     gauges.set(
         "zone_serial",
         "The zone's SOA serial.",
@@ -310,3 +314,6 @@ impl Observer for ArmStatistics {
         tracing::warn!(%error, "no new token for Azure");
     }
 }
+
+#[cfg(test)]
+mod tests;

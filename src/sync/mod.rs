@@ -11,7 +11,7 @@ mod log;
 mod poller;
 mod statistics;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod view;
 
 pub use book::{Book, Report, Selection, Step};

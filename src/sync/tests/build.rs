@@ -13,12 +13,12 @@ use crate::zones::{
 };
 
 /// A configuration's `[[discovery]]` of everything tagged `dns`.
-pub(super) const DISCOVERY: &str =
+pub(crate) const DISCOVERY: &str =
     "[[discovery]]\nsubscription = \"00000000-0000-0000-0000-000000000000\"\ntag = \"dns\"\n";
 
 /// A configuration with more lines; its guard believes a removal after three polls, one of
 /// everything after five.
-pub(super) fn config(more: &str) -> Arc<Config> {
+pub(crate) fn config(more: &str) -> Arc<Config> {
     let text = format!(
         "version = 1\n[azure.credential]\nkind = \"managed-identity\"\n[guard]\nremoval_period = \"0s\"\n\
          bulk_polls = 5\nbulk_period = \"0s\"\n{more}"
@@ -28,27 +28,27 @@ pub(super) fn config(more: &str) -> Arc<Config> {
 }
 
 /// The configuration's `[[application]]` of an id.
-pub(super) fn listed(id: &ResourceId) -> String {
+pub(crate) fn listed(id: &ResourceId) -> String {
     format!("[[application]]\nid = \"{id}\"\n")
 }
 
 /// The application of a name.
-pub(super) fn id(name: &str) -> ResourceId {
+pub(crate) fn id(name: &str) -> ResourceId {
     let scope = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg";
     format!("{scope}/providers/Microsoft.IoTCentral/iotApps/{name}").parse().expect("an id")
 }
 
-pub(super) fn ids(names: &[&str]) -> BTreeSet<ResourceId> {
+pub(crate) fn ids(names: &[&str]) -> BTreeSet<ResourceId> {
     names.iter().map(|name| id(name)).collect()
 }
 
 /// Seconds after an arbitrary start.
-pub(super) fn at(seconds: i64) -> Timestamp {
+pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_755_216_000 + seconds).expect("a time")
 }
 
 /// An application tagged `dns` with so many hubs behind one endpoint.
-pub(super) fn found(application: &ResourceId, hubs: u8) -> Observation {
+pub(crate) fn found(application: &ResourceId, hubs: u8) -> Observation {
     let network = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Network";
     let name = application.name();
     let hubs: Vec<String> = (1..=hubs).map(|i| format!("hub{i}-{name}")).collect();
@@ -86,13 +86,13 @@ pub(super) fn found(application: &ResourceId, hubs: u8) -> Observation {
 }
 
 /// ARM says that the application does not exist.
-pub(super) fn not_found(application: &ResourceId) -> Observation {
+pub(crate) fn not_found(application: &ResourceId) -> Observation {
     let outcome = ApplicationOutcome::NotFound("ResourceNotFound".to_owned());
     Observation { application: application.clone(), at: at(0), outcome }
 }
 
 /// The application without its tags.
-pub(super) fn untagged(application: &ResourceId) -> Observation {
+pub(crate) fn untagged(application: &ResourceId) -> Observation {
     let mut observation = found(application, 1);
     if let ApplicationOutcome::Found(found) = &mut observation.outcome {
         found.tags.clear();
@@ -101,13 +101,13 @@ pub(super) fn untagged(application: &ResourceId) -> Observation {
 }
 
 /// The kinds of all findings but the one that privatelink zones always have.
-pub(super) fn kinds(book: &Book, now: Timestamp) -> Vec<FindingKind> {
+pub(crate) fn kinds(book: &Book, now: Timestamp) -> Vec<FindingKind> {
     let kinds = book.findings(now).into_iter().map(|finding| finding.kind);
     kinds.filter(|kind| *kind != FindingKind::ShadowsPublicNames).collect()
 }
 
 /// The published names of an application.
-pub(super) fn names(book: &Book, application: &ResourceId) -> usize {
+pub(crate) fn names(book: &Book, application: &ResourceId) -> usize {
     let share = book.generation().and_then(|g| g.shares.get(application));
     share.map_or(0, |share| share.names().len())
 }

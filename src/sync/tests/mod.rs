@@ -1,4 +1,4 @@
 //! The book and the engine without Azure: observations are plain values.
 
-mod build;
+pub(crate) mod build;
 mod discovered;
