@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use prometheus::{Encoder, GaugeVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use crate::azure::{Observer, Operation, TokenError};
-use crate::sync::{View, application_label};
-use crate::zones::{FindingKind, Form, Severity};
+use crate::sync::View;
+use crate::zones::{FindingKind, Form, ResourceId, Severity};
 
 /// The label of all zones for single names together.
 const PER_NAME: &str = "per-name";
@@ -107,48 +107,57 @@ fn gauges(view: &View) -> prometheus::Result<Registry> {
     Ok(gauges.0)
 }
 
+/// The labels of an application.
+const LABELS: [&str; 2] = ["subscription", "app"];
+
+/// Their values: the subscription, and resource group and name, which are unique only within it;
+/// lower case, because Azure's spelling varies.
+fn labels(application: &ResourceId) -> [String; 2] {
+    let group = application.resource_group().unwrap_or_default();
+    [application.subscription().to_owned(), format!("{group}/{}", application.name())]
+        .map(|label| label.to_ascii_lowercase())
+}
+
 fn applications(gauges: &Gauges, view: &View) -> prometheus::Result<()> {
     let polls = IntCounterVec::new(
         Opts::new("privatelink_dns_poll_total", "Polls of an application, complete or failed."),
-        &["app", "result"],
+        &["subscription", "app", "result"],
     )?;
     for (id, report) in &view.applications {
         for (result, count) in [("success", report.succeeded), ("failure", report.failed)] {
-            polls.with_label_values(&[&application_label(id), result]).inc_by(count);
+            let [subscription, app] = labels(id);
+            polls.with_label_values(&[&subscription, &app, result]).inc_by(count);
         }
     }
     gauges.0.register(Box::new(polls))?;
     let each = |value: &dyn Fn(&crate::sync::Report) -> Option<f64>| {
-        let values = view
-            .applications
-            .iter()
-            .filter_map(|(id, report)| Some(([application_label(id)], value(report)?)));
+        let values = view.applications.iter().filter_map(|(id, report)| Some((labels(id), value(report)?)));
         values.collect::<Vec<_>>()
     };
     gauges.set(
         "poll_last_success_timestamp_seconds",
         "When the last complete poll of the application ended.",
-        ["app"],
+        LABELS,
         each(&|report| report.last_success.map(seconds)),
     )?;
     gauges.set(
         "poll_consecutive_failures",
         "Failed polls of the application since the last complete one.",
-        ["app"],
+        LABELS,
         each(&|report| Some(f64::from(report.consecutive_failures))),
     )?;
-    let stale = view.applications.keys().map(|id| ([application_label(id)], flag(view.stale.contains(id))));
+    let stale = view.applications.keys().map(|id| (labels(id), flag(view.stale.contains(id))));
     gauges.set(
         "application_stale",
         "Whether the application had no complete poll for longer than stale_after.",
-        ["app"],
+        LABELS,
         stale,
     )?;
     let names = view.applications.keys().map(|id| {
         let share = view.generation.as_ref().and_then(|g| g.shares.get(id));
-        ([application_label(id)], share.map_or(0, |s| s.names().len()) as f64)
+        (labels(id), share.map_or(0, |s| s.names().len()) as f64)
     });
-    gauges.set("application_names", "Published names of the application.", ["app"], names)
+    gauges.set("application_names", "Published names of the application.", LABELS, names)
 }
 
 fn zones(gauges: &Gauges, view: &View) -> prometheus::Result<()> {

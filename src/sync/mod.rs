@@ -17,5 +17,5 @@ mod view;
 pub use book::{Book, Report, Selection, Step};
 pub use engine::{Engine, EngineError, Handle, Parts, Stopped};
 pub use event::Command;
-pub use statistics::{Statistics, application_label};
+pub use statistics::Statistics;
 pub use view::{Loaded, View};

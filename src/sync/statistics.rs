@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
 
-use crate::zones::{Change, ResourceId};
+use crate::zones::Change;
 
 /// How long polls took, and counters of changes and saves.
 pub struct Statistics {
@@ -57,10 +57,4 @@ impl Statistics {
     pub(super) fn saved(&self, success: bool) {
         self.saves[usize::from(success)].inc();
     }
-}
-
-/// An application as a metric's label: resource group and name, lower case.
-#[must_use]
-pub fn application_label(application: &ResourceId) -> String {
-    format!("{}/{}", application.resource_group().unwrap_or_default(), application.name()).to_lowercase()
 }

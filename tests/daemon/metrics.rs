@@ -57,7 +57,7 @@ async fn promtool_has_no_complaint_and_no_label_has_a_host_name() {
     for metric in [
         "privatelink_dns_ready 1",
         "privatelink_dns_complete 1",
-        "privatelink_dns_poll_total{app=\"rg-iot/contoso-iot\",result=\"failure\"}",
+        "privatelink_dns_poll_total{app=\"rg-iot/contoso-iot\",result=\"failure\",subscription=\"",
         "privatelink_dns_findings{kind=\"poll-failed\",severity=\"error\"} 1",
         "privatelink_dns_served_records{zone=\"privatelink.azure-devices.net\"} 2",
         "privatelink_dns_served_records{zone=\"per-name\"} 6",

@@ -32,3 +32,19 @@ fn held_removals_are_counted_in_whichever_form_is_published() {
         assert_has(&rendered(&book), &format!("guard_pending{{zone=\"{zone}\"}} 2"));
     }
 }
+
+#[test]
+fn applications_of_the_same_name_in_two_subscriptions_are_told_apart() {
+    let a = id("a");
+    let b = a.as_str().replace("00000000-0", "11111111-1").parse().expect("an id");
+    let mut book = Book::open(None, config(&format!("{}{}", listed(&a), listed(&b))), at(0));
+    book.observe(found(&a, 5), at(0));
+    book.observe(found(&b, 2), at(0));
+    book.fail(&b, "no", at(1));
+    let text = rendered(&book);
+    let of = |id: &ResourceId| format!("subscription=\"{}\"", id.subscription());
+    assert_has(&text, &format!("application_names{{app=\"rg/a\",{}}} 5", of(&a)));
+    assert_has(&text, &format!("application_names{{app=\"rg/a\",{}}} 2", of(&b)));
+    assert_has(&text, &format!("poll_total{{app=\"rg/a\",result=\"failure\",{}}} 0", of(&a)));
+    assert_has(&text, &format!("poll_total{{app=\"rg/a\",result=\"failure\",{}}} 1", of(&b)));
+}
