@@ -212,15 +212,29 @@ fn open_store(config: &Config) -> Result<(Store, Option<Saved>, Vec<Finding>), F
             );
             (store, Some(*saved), Vec::new())
         }
-        Opened::MovedAside { path, reason } => {
-            let message = format!(
-                "The state could not be read ({reason}), so it was moved to {}. Queries are answered SERVFAIL until \
-                 the first complete poll.",
+        Opened::MovedAside { path, reason } => (
+            store,
+            None,
+            unreadable(&format!(
+                "The state could not be read ({reason}), so it was moved to {}.",
                 path.display()
-            );
-            (store, None, vec![Finding::global(FindingKind::StateMovedAside, "state directory", message)])
-        }
+            )),
+        ),
+        Opened::Stuck { reason, obstacle } => (
+            store,
+            None,
+            unreadable(&format!(
+                "The state could not be read ({reason}) nor moved aside ({obstacle}). Nothing is written over it: \
+             nothing can be saved until it can be moved. Mend the directory."
+            )),
+        ),
     })
+}
+
+/// The finding of a start without the state that was there.
+fn unreadable(what: &str) -> Vec<Finding> {
+    let message = format!("{what} Queries are answered SERVFAIL until the first complete poll.");
+    vec![Finding::global(FindingKind::StateMovedAside, "state directory", message)]
 }
 
 /// Why the end of a task that should never end ends the daemon.

@@ -2,8 +2,8 @@
 //!
 //! The daemon has to answer after a restart with Azure unreachable (promise 5), so everything that
 //! answers need is written before it is served: beside the old file, synced, renamed, directory
-//! synced. A file that cannot be read is moved aside and reported; it never keeps the daemon from
-//! starting, and nothing is ever deleted.
+//! synced. A file that cannot be read, for whatever reason, is moved aside and reported; it never
+//! keeps the daemon from starting, and nothing is ever deleted or written over.
 
 mod format;
 
@@ -29,6 +29,8 @@ const LOCK: &str = "lock";
 #[derive(Debug)]
 pub struct Store {
     directory: PathBuf,
+    /// Where unreadable state has to go before anything is saved; nothing when there is none.
+    aside: Option<PathBuf>,
     /// Locked as long as it is open.
     _lock: File,
 }
@@ -45,7 +47,14 @@ pub enum Opened {
         /// Where it is now.
         path: PathBuf,
         /// Why it could not be read.
-        reason: SavedError,
+        reason: StoreError,
+    },
+    /// State that could neither be read nor moved; every save tries to move it first.
+    Stuck {
+        /// Why it could not be read.
+        reason: StoreError,
+        /// Why it could not be moved.
+        obstacle: StoreError,
     },
 }
 
@@ -82,7 +91,7 @@ impl Store {
     /// Opens the directory, makes it when it is missing, locks it, and loads what it holds.
     ///
     /// # Errors
-    /// When the directory cannot be made, locked or read at all.
+    /// When the directory cannot be made or locked.
     pub fn open(directory: &Path, now: Timestamp) -> Result<(Self, Opened), StoreError> {
         fs::DirBuilder::new()
             .recursive(true)
@@ -96,14 +105,18 @@ impl Store {
             Err(TryLockError::WouldBlock) => return Err(StoreError::InUse(directory.to_owned())),
             Err(TryLockError::Error(source)) => return Err(failed("cannot lock", &path)(source)),
         }
-        let store = Self { directory: directory.to_owned(), _lock: lock };
+        let mut store = Self { directory: directory.to_owned(), aside: None, _lock: lock };
         let opened = match Self::read(directory) {
             Ok(None) => Opened::Empty,
             Ok(Some(saved)) => Opened::Saved(Box::new(saved)),
-            Err(StoreError::Unreadable { reason, .. }) => {
-                Opened::MovedAside { path: store.move_aside(now)?, reason }
+            Err(reason) => {
+                let path = store.free_name(now);
+                store.aside = Some(path.clone());
+                match store.move_aside() {
+                    Ok(()) => Opened::MovedAside { path, reason },
+                    Err(obstacle) => Opened::Stuck { reason, obstacle },
+                }
             }
-            Err(error) => return Err(error),
         };
         Ok((store, opened))
     }
@@ -130,6 +143,7 @@ impl Store {
     /// # Errors
     /// When it could not be written; the old state is untouched then.
     pub fn save(&self, saved: &Saved) -> Result<(), StoreError> {
+        self.move_aside()?;
         let path = self.directory.join(TEMPORARY);
         let file = options().truncate(true).open(&path).map_err(failed("cannot create", &path))?;
         let mut writer = BufWriter::with_capacity(1 << 16, file);
@@ -145,17 +159,22 @@ impl Store {
             .map_err(failed("cannot sync", &self.directory))
     }
 
-    /// Moves the state file to a name that nothing has yet.
-    fn move_aside(&self, now: Timestamp) -> Result<PathBuf, StoreError> {
+    /// Moves unreadable state out of the way, unless that is done.
+    fn move_aside(&self) -> Result<(), StoreError> {
+        let Some(aside) = self.aside.as_ref().filter(|aside| !aside.exists()) else { return Ok(()) };
         let state = self.directory.join(STATE);
+        fs::rename(&state, aside).map_err(failed("cannot move aside", &state))
+    }
+
+    /// A name beside the state file that nothing has yet.
+    fn free_name(&self, now: Timestamp) -> PathBuf {
         let mut aside = self.directory.join(format!("{STATE}.unreadable-{}", now.as_second()));
         let mut attempt = 1;
         while aside.exists() {
             aside = self.directory.join(format!("{STATE}.unreadable-{}-{attempt}", now.as_second()));
             attempt += 1;
         }
-        fs::rename(&state, &aside).map_err(failed("cannot move aside", &state))?;
-        Ok(aside)
+        aside
     }
 }
 

@@ -145,6 +145,36 @@ fn unreadable_state_is_moved_aside_and_kept() {
 }
 
 #[test]
+fn state_that_the_system_cannot_read_is_moved_aside_too() {
+    let directory = tempfile::tempdir().expect("a directory");
+    fs::create_dir(directory.path().join(STATE)).expect("no file at all");
+    let (store, opened) = Store::open(directory.path(), now()).expect("opens all the same");
+    let Opened::MovedAside { path, reason } = opened else { panic!("{opened:?}") };
+    assert!(path.is_dir() && matches!(reason, StoreError::Io { .. }), "{reason}");
+    store.save(&saved(1)).expect("goes on");
+    assert_eq!(Store::read(directory.path()).expect("reads"), Some(saved(1)));
+}
+
+#[test]
+fn state_that_cannot_be_moved_is_not_written_over() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let state = directory.path().join(STATE);
+    fs::write(&state, b"unreadable").expect("writes");
+    let (mut store, _) = Store::open(directory.path(), now()).expect("opens");
+    fs::write(&state, b"unreadable").expect("writes");
+    let nowhere = directory.path().join("missing");
+    store.aside = Some(nowhere.join("aside"));
+    let error = store.save(&saved(1)).expect_err("it would be lost").to_string();
+    assert!(error.contains("cannot move aside"), "{error}");
+    assert_eq!(fs::read(&state).expect("is there"), b"unreadable");
+    fs::create_dir(&nowhere).expect("mends it");
+    store.save(&saved(1)).expect("saves");
+    store.save(&saved(2)).expect("saves again");
+    assert_eq!(fs::read(nowhere.join("aside")).expect("is there"), b"unreadable");
+    assert_eq!(Store::read(directory.path()).expect("reads"), Some(saved(2)));
+}
+
+#[test]
 fn a_torn_write_leaves_the_old_state() {
     let directory = tempfile::tempdir().expect("a directory");
     let (store, _) = Store::open(directory.path(), now()).expect("opens");

@@ -121,7 +121,7 @@ kinds! {
     DiscoveryFailed = "discovery-failed", Error;
     /// State could not be written.
     StoreFailed = "store-failed", Error;
-    /// Unreadable state was moved aside at start.
+    /// Unreadable state was moved aside at start, or will be before anything is saved.
     StateMovedAside = "state-moved-aside", Warning;
     /// The last reload was refused.
     ReloadRefused = "reload-refused", Error;
