@@ -406,16 +406,12 @@ impl Engine {
         findings.sort_by_key(|f| f.kind.severity());
         self.log.update(&findings);
         let started = self.view.borrow().started;
-        let mut applications = self.book.reports().clone();
-        for id in self.book.wanted() {
-            applications.entry(id).or_default();
-        }
         self.view.send_replace(Arc::new(View {
             started,
             at: now,
             generation: self.book.generation().cloned(),
             history: self.book.history(),
-            applications,
+            applications: self.book.reports().clone(),
             holds: self.book.holds(),
             findings,
             complete: self.book.is_complete(),

@@ -21,7 +21,6 @@ pub use report::{Report, Selection, Step};
 
 /// The book.
 pub struct Book {
-    started: Timestamp,
     config: Arc<Config>,
     generation: Option<Arc<Generation>>,
     history: Arc<VecDeque<Difference>>,
@@ -38,7 +37,6 @@ impl Book {
     #[must_use]
     pub fn open(saved: Option<Saved>, config: Arc<Config>, now: Timestamp) -> Self {
         let mut book = Self {
-            started: now,
             discovered: vec![None; config.discoveries.len()],
             config,
             generation: None,
@@ -55,6 +53,7 @@ impl Book {
             book.generation = Some(saved.generation);
             book.history = Arc::new(saved.history);
         }
+        book.report_on(book.wanted(), now);
         book
     }
 
@@ -92,7 +91,7 @@ impl Book {
         let dirty = rejections(state) != rejections(&review.state);
         *state = review.state;
 
-        let report = self.reports.entry(id.clone()).or_default();
+        let report = self.reports.entry(id.clone()).or_insert_with(|| Report::new(now));
         report.succeeded += 1;
         report.consecutive_failures = 0;
         report.last_success = Some(now);
@@ -110,7 +109,7 @@ impl Book {
     /// Takes a failed poll: nothing changes but the report, and what an operator can decide when
     /// nobody lists the application any more.
     pub fn fail(&mut self, application: &ResourceId, error: &str, now: Timestamp) {
-        let report = self.reports.entry(application.clone()).or_default();
+        let report = self.reports.entry(application.clone()).or_insert_with(|| Report::new(now));
         report.failed += 1;
         report.consecutive_failures = report.consecutive_failures.saturating_add(1);
         report.last_attempt = Some(now);
@@ -235,13 +234,21 @@ impl Book {
             })
     }
 
+    /// One report for each wanted application, and none for any other.
+    fn report_on(&mut self, wanted: BTreeSet<ResourceId>, now: Timestamp) {
+        self.reports.retain(|id, _| wanted.contains(id));
+        for id in wanted {
+            self.reports.entry(id).or_insert_with(|| Report::new(now));
+        }
+    }
+
     /// Accepts shares as the next generation, if anything differs, without what is left of
     /// applications that are not followed any more.
     fn accept(&mut self, mut shares: Shares, changes: Vec<Change>, cause: &str, now: Timestamp) -> Step {
         let wanted = self.wanted_with(&shares);
         shares.retain(|id, _| wanted.contains(id));
         self.guards.retain(|id, _| wanted.contains(id));
-        self.reports.retain(|id, _| wanted.contains(id));
+        self.report_on(wanted, now);
         let unchanged = Step { changes, ..Step::default() };
         let current = self.generation.as_deref();
         // Before anything was observed there is no generation, not an empty one.

@@ -7,8 +7,10 @@ use jiff::Timestamp;
 use crate::zones::{Change, DnsName, Finding, Hold, ResourceId};
 
 /// How the polls of one application went.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Report {
+    /// Since when the application is followed.
+    pub since: Timestamp,
     /// Complete polls since the start.
     pub succeeded: u64,
     /// Failed polls since the start.
@@ -21,6 +23,22 @@ pub struct Report {
     pub last_attempt: Option<Timestamp>,
     /// What the last poll found; a failed poll adds its error to the findings before it.
     pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// The report of an application that is followed from now on.
+    #[must_use]
+    pub const fn new(now: Timestamp) -> Self {
+        Self {
+            since: now,
+            succeeded: 0,
+            failed: 0,
+            consecutive_failures: 0,
+            last_success: None,
+            last_attempt: None,
+            findings: Vec::new(),
+        }
+    }
 }
 
 /// What an entry in the book changed.

@@ -17,9 +17,8 @@ impl Book {
         let old = |since: Timestamp| {
             Duration::try_from(now.duration_since(since)).is_ok_and(|age| age > self.config.dns.stale_after)
         };
-        let last =
-            |id: &ResourceId| self.reports.get(id).and_then(|r| r.last_success).unwrap_or(self.started);
-        self.wanted().into_iter().filter(|id| old(last(id))).collect()
+        let reports = self.reports.iter().filter(|(_, r)| old(r.last_success.unwrap_or(r.since)));
+        reports.map(|(id, _)| id.clone()).collect()
     }
 
     /// Whether every application has been observed at least once, so that a missing name may be

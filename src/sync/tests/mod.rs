@@ -2,3 +2,4 @@
 
 pub(crate) mod build;
 mod discovered;
+mod stale;
