@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::hint::black_box;
 use std::sync::Arc;
 
@@ -32,8 +32,12 @@ fn bench(c: &mut Criterion) {
     assert_eq!(difference.zones[0].added.len(), 1);
     let directory = tempfile::tempdir().expect("a directory");
     let (store, _) = Store::open(directory.path(), support::now()).expect("a store");
-    let saved =
-        Saved { generation: Arc::new(next), history: VecDeque::from([difference]), rejections: Vec::new() };
+    let saved = Saved {
+        generation: Arc::new(next),
+        history: VecDeque::from([difference]),
+        rejections: Vec::new(),
+        last_success: BTreeMap::new(),
+    };
     group.bench_function("save, synced to disk", |b| b.iter(|| store.save(&saved).expect("saves")));
     group.bench_function("load", |b| b.iter(|| Store::read(directory.path()).expect("loads")));
     let counters = Counters::new().expect("counters");

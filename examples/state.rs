@@ -3,7 +3,7 @@
 //! `state DIRECTORY APPLICATIONS NAMES` writes `DIRECTORY/state.json` with so many names, spread over so
 //! many applications, and prints the applications as the configuration wants them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -33,5 +33,6 @@ fn main() {
     }
     let generation = Arc::new(generation.expect("at least one application"));
     let (store, _) = Store::open(Path::new(directory), support::now()).expect("a store");
-    store.save(&Saved { generation, history, rejections: Vec::new() }).expect("saved");
+    let saved = Saved { generation, history, rejections: Vec::new(), last_success: BTreeMap::new() };
+    store.save(&saved).expect("saved");
 }

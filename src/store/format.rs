@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::zones::{
-    Difference, DnsName, Generation, Hold, Publication, Share, Shares, ZoneSerial, generation,
+    Difference, DnsName, Generation, Hold, Publication, ResourceId, Share, Shares, ZoneSerial, generation,
 };
 
 /// The version that is written.
@@ -26,6 +26,8 @@ pub struct Saved {
     pub history: VecDeque<Difference>,
     /// Removals that an operator rejected.
     pub rejections: Vec<Hold>,
+    /// When each application was last read completely, as of the last write.
+    pub last_success: BTreeMap<ResourceId, Timestamp>,
 }
 
 /// Why a state file cannot be understood.
@@ -55,6 +57,8 @@ struct ReadV1 {
     history: VecDeque<Difference>,
     #[serde(default)]
     rejections: Vec<Hold>,
+    #[serde(default)]
+    last_success: BTreeMap<ResourceId, Timestamp>,
 }
 
 #[derive(Deserialize)]
@@ -74,6 +78,7 @@ struct WriteV1<'a> {
     generation: WriteGenerationV1<'a>,
     history: &'a VecDeque<Difference>,
     rejections: &'a [Hold],
+    last_success: &'a BTreeMap<ResourceId, Timestamp>,
 }
 
 #[derive(Serialize)]
@@ -119,6 +124,7 @@ impl Saved {
             }),
             history: read.history,
             rejections: read.rejections,
+            last_success: read.last_success,
         })
     }
 
@@ -140,6 +146,7 @@ impl Saved {
             },
             history: &self.history,
             rejections: &self.rejections,
+            last_success: &self.last_success,
         };
         serde_json::to_writer_pretty(writer, &state).map_err(io::Error::from)
     }

@@ -44,10 +44,16 @@ fn saved(names: u8) -> Saved {
             EndpointShare { subnet: None, names },
         )]),
     };
+    let last_success = BTreeMap::from([(application.clone(), now)]);
     let shares = BTreeMap::from([(application, Arc::new(share))]);
     let (generation, difference) =
         generation::succeed(None, shares, &publication(), "test", now).expect("a first generation");
-    Saved { generation: Arc::new(generation), history: VecDeque::from([difference]), rejections: Vec::new() }
+    Saved {
+        generation: Arc::new(generation),
+        history: VecDeque::from([difference]),
+        rejections: Vec::new(),
+        last_success,
+    }
 }
 
 fn now() -> Timestamp {

@@ -114,6 +114,9 @@ pub struct Engine {
     book: Book,
     /// State that could not be written yet.
     unsaved: bool,
+    /// There were complete polls since the last write. By themselves they are no reason for one,
+    /// which would be one every few seconds.
+    polled: bool,
     /// Findings that polls do not renew.
     standing: BTreeMap<FindingKind, Finding>,
     configuration: Loaded,
@@ -151,6 +154,7 @@ impl Engine {
         let mut engine = Self {
             book,
             unsaved: false,
+            polled: false,
             standing: parts.findings.into_iter().map(|f| (f.kind, f)).collect(),
             configuration: Loaded { successful: true, at: now },
             config: parts.config.clone(),
@@ -206,7 +210,7 @@ impl Engine {
         self.pollers.clear();
         self.discoverers.clear();
         self.tasks.shutdown().await;
-        if self.unsaved {
+        if self.unsaved || self.polled {
             self.save(Timestamp::now()).await?;
         }
         Ok(())
@@ -224,6 +228,7 @@ impl Engine {
                 match result {
                     Ok(observation) => {
                         let step = self.book.observe(observation, now);
+                        self.polled = true;
                         self.take(step, now).await?;
                     }
                     Err(error) => {
@@ -323,6 +328,7 @@ impl Engine {
         let result = tokio::task::spawn_blocking(move || store.save(&saved)).await?;
         self.statistics.saved(result.is_ok());
         self.unsaved = result.is_err();
+        self.polled &= result.is_err();
         match result {
             Ok(()) => {
                 self.standing.remove(&FindingKind::StoreFailed);

@@ -39,7 +39,7 @@ async fn without_azure(home: &mut Home, arm: &str, seen: &Status, seen_names: &N
     let daemon = home.start().await;
     // The first thing that is done: no poll can have succeeded, and none ever will.
     let (status, names) = accepted(&daemon).await;
-    assert!(status.applications.iter().all(|a| a.last_success.is_none()));
+    assert!(status.applications.iter().all(|a| a.last_attempt.is_none()));
     assert!(status.ready);
     let number = |status: &Status| status.generation.as_ref().expect("a generation").number;
     assert!(number(&status) >= number(seen), "the generation went back");

@@ -63,6 +63,26 @@ async fn unreadable_state_is_put_aside_and_the_daemon_goes_on() {
 }
 
 #[tokio::test]
+async fn the_age_of_records_is_saved_at_a_stop_and_stale_ones_are_so_at_the_start() {
+    let azure = Azure::start().await;
+    let mut home = Home::new(&azure);
+    home.settings.dns = "stale_after = \"1s\"";
+    let daemon = home.start().await;
+    daemon.shows(&azure).await;
+    // Polls alone write nothing: what the stop saves is later than the only change.
+    daemon.polled(1).await;
+    let before = daemon.status().await;
+    daemon.end(Signal::TERM).await;
+
+    home.settings.arm = "http://127.0.0.1:1".to_owned();
+    let daemon = home.start().await;
+    let after = daemon.status().await;
+    assert!(after.applications[0].last_success >= before.applications[0].last_success);
+    daemon.finding(FindingKind::Stale).await;
+    assert_eq!(dig(daemon.dns(), &azure.hub(), "A").await.ede, [3]);
+}
+
+#[tokio::test]
 async fn a_second_daemon_keeps_out_of_the_state() {
     let azure = Azure::start().await;
     let home = Home::new(&azure);

@@ -45,7 +45,9 @@ impl Book {
             reports: BTreeMap::new(),
             discovery_findings: BTreeMap::new(),
         };
+        let mut last_success = BTreeMap::new();
         if let Some(saved) = saved {
+            last_success = saved.last_success;
             for hold in saved.rejections {
                 let state = book.guards.entry(hold.application.clone()).or_default();
                 *state = GuardState::from_rejections(state.holds.drain(..).chain([hold]));
@@ -54,6 +56,9 @@ impl Book {
             book.history = Arc::new(saved.history);
         }
         book.report_on(book.wanted(), now);
+        for (id, report) in &mut book.reports {
+            report.last_success = last_success.remove(id);
+        }
         book
     }
 
@@ -190,6 +195,11 @@ impl Book {
             generation: self.generation.clone()?,
             history: (*self.history).clone(),
             rejections: self.holds().into_iter().filter(|hold| hold.rejected).collect(),
+            last_success: self
+                .reports
+                .iter()
+                .filter_map(|(id, report)| Some((id.clone(), report.last_success?)))
+                .collect(),
         })
     }
 

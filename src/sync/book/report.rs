@@ -17,7 +17,7 @@ pub struct Report {
     pub failed: u64,
     /// Failed polls since the last complete one.
     pub consecutive_failures: u32,
-    /// When the last complete poll ended.
+    /// When the last complete poll ended; after a restart, what the state file knew of it.
     pub last_success: Option<Timestamp>,
     /// When the last poll ended.
     pub last_attempt: Option<Timestamp>,

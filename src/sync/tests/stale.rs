@@ -21,3 +21,20 @@ fn nothing_is_stale_before_it_was_followed_for_long() {
     book.observe(found(&id("a"), 1), at(later + LIMIT + 1));
     assert_eq!(book.stale(at(later + LIMIT + 2)), ids(&["b"]));
 }
+
+#[test]
+fn the_age_of_records_survives_a_restart() {
+    let config = config(&listed(&id("a")));
+    let mut book = Book::open(None, config.clone(), at(0));
+    book.observe(found(&id("a"), 1), at(0));
+    let mut saved = book.saved().expect("state");
+    let again = Book::open(Some(saved.clone()), config.clone(), at(LIMIT));
+    assert!(again.stale(at(LIMIT)).is_empty());
+    assert_eq!(again.stale(at(LIMIT + 1)), ids(&["a"]));
+    assert_eq!(again.saved(), Some(saved.clone()), "it is kept for the next one");
+
+    // State of a daemon that did not save it.
+    saved.last_success.clear();
+    let again = Book::open(Some(saved), config, at(LIMIT));
+    assert!(again.stale(at(LIMIT + LIMIT)).is_empty());
+}
