@@ -6,16 +6,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{JoinError, JoinSet};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinError, JoinHandle, JoinSet, spawn_blocking};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::book::{Book, Step};
 use super::event::{Command, Event};
+use super::handle::{Handle, Pulse};
 use super::log::{FindingLog, log_changes};
 use super::poller::{Poller, Pollers};
 use super::statistics::Statistics;
@@ -23,7 +24,7 @@ use super::view::{Loaded, View};
 use crate::azure::Azure;
 use crate::config::Config;
 use crate::serve::{Context, Counters, Image, Recursion, Serving, Shared};
-use crate::store::{Saved, Store};
+use crate::store::{Saved, Store, StoreError};
 use crate::zones::{Finding, FindingKind, ResourceId};
 
 /// Events that wait while the engine works on one.
@@ -32,56 +33,9 @@ const QUEUE: usize = 256;
 /// How often staleness is looked at and the pulse is given.
 const TICK: Duration = Duration::from_secs(1);
 
-/// The way to a running engine.
-#[derive(Clone)]
-pub struct Handle {
-    events: mpsc::Sender<Event>,
-    view: watch::Receiver<Arc<View>>,
-    pulse: Arc<AtomicI64>,
-}
-
-/// The engine is not there any more.
-#[derive(Debug, thiserror::Error)]
-#[error("the daemon is stopping")]
-pub struct Stopped;
-
-impl Handle {
-    /// What the engine shows now.
-    #[must_use]
-    pub fn view(&self) -> Arc<View> {
-        self.view.borrow().clone()
-    }
-
-    /// Every view from now on.
-    #[must_use]
-    pub fn views(&self) -> watch::Receiver<Arc<View>> {
-        self.view.clone()
-    }
-
-    /// When the engine last showed that it is alive.
-    #[must_use]
-    pub fn pulse(&self) -> Timestamp {
-        Timestamp::from_second(self.pulse.load(Ordering::Relaxed)).unwrap_or(Timestamp::MIN)
-    }
-
-    /// Sends a command.
-    ///
-    /// # Errors
-    /// When the engine has ended.
-    pub async fn send(&self, command: Command) -> Result<(), Stopped> {
-        self.events.send(Event::Command(command)).await.map_err(|_| Stopped)
-    }
-
-    /// Sends a command and waits for its answer.
-    ///
-    /// # Errors
-    /// When the engine has ended.
-    pub async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Stopped> {
-        let (sender, receiver) = oneshot::channel();
-        self.send(command(sender)).await?;
-        receiver.await.map_err(|_| Stopped)
-    }
-}
+/// How long a change waits for the disk before it is served unsaved. Well below the 30 s without a
+/// pulse that count as a hung engine: a slow disk must not end answers that are fine.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the engine works with.
 pub struct Parts {
@@ -117,6 +71,8 @@ pub struct Engine {
     /// There were complete polls since the last write. By themselves they are no reason for one,
     /// which would be one every few seconds.
     polled: bool,
+    /// A write that is under way for longer than a change waits for it.
+    saving: Option<JoinHandle<Result<(), StoreError>>>,
     /// Findings that polls do not renew.
     standing: BTreeMap<FindingKind, Finding>,
     configuration: Loaded,
@@ -127,7 +83,7 @@ pub struct Engine {
     /// Members that public DNS was asked for, when this was last looked at.
     leaks: BTreeMap<String, u64>,
     view: watch::Sender<Arc<View>>,
-    pulse: Arc<AtomicI64>,
+    pulse: Pulse,
     sender: mpsc::Sender<Event>,
     events: mpsc::Receiver<Event>,
     pollers: BTreeMap<ResourceId, Poller>,
@@ -155,6 +111,7 @@ impl Engine {
             book,
             unsaved: false,
             polled: false,
+            saving: None,
             standing: parts.findings.into_iter().map(|f| (f.kind, f)).collect(),
             configuration: Loaded { successful: true, at: now },
             config: parts.config.clone(),
@@ -167,13 +124,14 @@ impl Engine {
             log: FindingLog::default(),
             leaks: BTreeMap::new(),
             view: watch::Sender::new(Arc::new(View::empty(now))),
-            pulse: Arc::new(AtomicI64::new(now.as_second())),
+            pulse: Pulse::default(),
             sender,
             events,
             pollers: BTreeMap::new(),
             discoverers: Vec::new(),
             tasks: JoinSet::new(),
         };
+        engine.pulse.beat();
         let mut step = engine.book.configure(parts.config, now);
         // What was saved has to be served even when nothing changed.
         step.generation = engine.book.generation().is_some();
@@ -200,18 +158,26 @@ impl Engine {
                 () = stop.cancelled() => break,
                 Some(event) = self.events.recv() => self.event(event).await?,
                 Some(ended) = self.tasks.join_next() => ended?,
+                result = ended(&mut self.saving) => {
+                    self.saving = None;
+                    self.saved(result?);
+                    self.take(Step::default(), Timestamp::now()).await?;
+                }
                 _ = tick.tick() => {
-                    let now = Timestamp::now();
-                    self.pulse.store(now.as_second(), Ordering::Relaxed);
-                    self.refresh(now);
+                    self.pulse.beat();
+                    self.refresh(Timestamp::now());
                 }
             }
         }
         self.pollers.clear();
         self.discoverers.clear();
         self.tasks.shutdown().await;
+        if self.saving.is_some() {
+            let result = ended(&mut self.saving).await;
+            self.saved(result?);
+        }
         if self.unsaved || self.polled {
-            self.save(Timestamp::now()).await?;
+            self.save().await?;
         }
         Ok(())
     }
@@ -309,8 +275,8 @@ impl Engine {
         log_changes(&step.changes, number);
         self.statistics.changed(&step.changes);
         self.unsaved |= step.dirty;
-        if self.unsaved {
-            self.save(now).await?;
+        if self.unsaved && self.saving.is_none() {
+            self.save().await?;
         }
         // Which applications are known decides how missing names are answered.
         let generation = self.book.generation().is_some();
@@ -321,29 +287,46 @@ impl Engine {
         Ok(())
     }
 
-    /// Writes the state; a failure is a finding, and the next event tries again.
-    async fn save(&mut self, now: Timestamp) -> Result<(), EngineError> {
+    /// Writes the state and waits for the disk, but not for ever: then the write goes on while what
+    /// it holds is served, and the next one follows when it ends.
+    async fn save(&mut self) -> Result<(), EngineError> {
         let Some(saved) = self.book.saved() else { return Ok(()) };
         let store = self.store.clone();
-        let result = tokio::task::spawn_blocking(move || store.save(&saved)).await?;
+        let mut saving = spawn_blocking(move || store.save(&saved));
+        (self.unsaved, self.polled) = (false, false);
+        match timeout(PATIENCE, &mut saving).await {
+            Ok(result) => self.saved(result?),
+            Err(_) => {
+                self.saving = Some(saving);
+                let seconds = PATIENCE.as_secs();
+                self.store_failed(format!("The disk has not taken the accepted generation for {seconds} s."));
+            }
+        }
+        self.pulse.beat();
+        Ok(())
+    }
+
+    /// Takes the end of a write; after a failure the next event tries again.
+    fn saved(&mut self, result: Result<(), StoreError>) {
         self.statistics.saved(result.is_ok());
-        self.unsaved = result.is_err();
-        self.polled &= result.is_err();
         match result {
             Ok(()) => {
                 self.standing.remove(&FindingKind::StoreFailed);
             }
             Err(error) => {
-                let message = format!(
-                    "The accepted generation could not be saved: {error}. It is served, but a restart would serve \
-                     the one before; free the disk or mend the directory. It is tried again with every poll."
-                );
-                let finding = Finding::global(FindingKind::StoreFailed, "state directory", message);
-                self.standing.insert(finding.kind, finding);
+                self.unsaved = true;
+                self.store_failed(format!("The accepted generation could not be saved: {error}."));
             }
         }
-        self.pulse.store(now.as_second(), Ordering::Relaxed);
-        Ok(())
+    }
+
+    fn store_failed(&mut self, what: String) {
+        let message = format!(
+            "{what} It is served, but a restart would serve the one before; free the disk or mend the directory. \
+             It is tried again with every poll."
+        );
+        let finding = Finding::global(FindingKind::StoreFailed, "state directory", message);
+        self.standing.insert(finding.kind, finding);
     }
 
     /// Compiles the generation and lets every answer from now on come from it. Without a generation
@@ -355,7 +338,7 @@ impl Engine {
             Some(generation) => {
                 let (counters, context) = (self.counters.clone(), self.context());
                 let compile = move || Image::compile(&generation, context, &counters);
-                match tokio::task::spawn_blocking(compile).await? {
+                match spawn_blocking(compile).await? {
                     Ok(image) => {
                         image.carry_leaks(&before.image.leaks());
                         Arc::new(image)
@@ -454,5 +437,13 @@ impl Engine {
             interval: self.config.azure.poll_interval,
             events: &self.sender,
         }
+    }
+}
+
+/// The end of a write; never, when there is none.
+async fn ended<T>(work: &mut Option<JoinHandle<T>>) -> Result<T, JoinError> {
+    match work {
+        Some(work) => work.await,
+        None => std::future::pending().await,
     }
 }

@@ -7,6 +7,7 @@ mod book;
 mod endpoints;
 mod engine;
 mod event;
+mod handle;
 mod log;
 mod poller;
 mod statistics;
@@ -15,7 +16,8 @@ pub(crate) mod tests;
 mod view;
 
 pub use book::{Book, Report, Selection, Step};
-pub use engine::{Engine, EngineError, Handle, Parts, Stopped};
+pub use engine::{Engine, EngineError, Parts};
 pub use event::Command;
+pub use handle::{Handle, Stopped};
 pub use statistics::Statistics;
 pub use view::{Loaded, View};

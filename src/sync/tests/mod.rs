@@ -2,4 +2,5 @@
 
 pub(crate) mod build;
 mod discovered;
+mod engine;
 mod stale;
