@@ -88,6 +88,7 @@ pub struct Engine {
     events: mpsc::Receiver<Event>,
     pollers: BTreeMap<ResourceId, Poller>,
     discoverers: Vec<Poller>,
+    last_poller: u64,
     tasks: JoinSet<()>,
 }
 
@@ -129,6 +130,7 @@ impl Engine {
             events,
             pollers: BTreeMap::new(),
             discoverers: Vec::new(),
+            last_poller: 0,
             tasks: JoinSet::new(),
         };
         engine.pulse.beat();
@@ -185,9 +187,8 @@ impl Engine {
     async fn event(&mut self, event: Event) -> Result<(), EngineError> {
         let now = Timestamp::now();
         match event {
-            Event::Polled(id, duration, result) => {
-                // A poll that was under way while its application was taken out counts no more.
-                if !self.pollers.contains_key(&id) {
+            Event::Polled(poller, id, duration, result) => {
+                if self.pollers.get(&id).is_none_or(|p| p.number != poller) {
                     return Ok(());
                 }
                 self.statistics.polled(duration);
@@ -204,7 +205,10 @@ impl Engine {
                 }
                 self.start_pollers();
             }
-            Event::Discovered(index, result) => {
+            Event::Discovered(poller, index, result) => {
+                if self.discoverers.get(index).is_none_or(|p| p.number != poller) {
+                    return Ok(());
+                }
                 let step = match result {
                     Ok(ids) => self.book.discovered(index, ids, now),
                     Err(error) => {
@@ -436,6 +440,7 @@ impl Engine {
             azure: &self.azure,
             interval: self.config.azure.poll_interval,
             events: &self.sender,
+            last: &mut self.last_poller,
         }
     }
 }

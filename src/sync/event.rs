@@ -14,10 +14,10 @@ use crate::zones::{Observation, ResourceId};
 
 /// Everything that makes the engine act.
 pub(super) enum Event {
-    /// A poll of an application ended.
-    Polled(ResourceId, Duration, Result<Observation, String>),
-    /// A discovery ended.
-    Discovered(usize, Result<BTreeSet<ResourceId>, String>),
+    /// A poll of an application ended, of the poller with this number.
+    Polled(u64, ResourceId, Duration, Result<Observation, String>),
+    /// A discovery ended, of the poller with this number.
+    Discovered(u64, usize, Result<BTreeSet<ResourceId>, String>),
     /// Somebody wants something.
     Command(Command),
 }

@@ -22,6 +22,9 @@ const JITTER: u64 = 10;
 
 /// A task that reads Azure again and again; ends when dropped.
 pub(super) struct Poller {
+    /// Unlike that of any other poller. A result may wait in the queue while its poller ends: after
+    /// a reload it belongs to another configuration and counts no more.
+    pub(super) number: u64,
     wake: Arc<Notify>,
     stop: CancellationToken,
 }
@@ -32,20 +35,22 @@ pub(super) struct Pollers<'a> {
     pub(super) azure: &'a Arc<Azure>,
     pub(super) interval: Duration,
     pub(super) events: &'a mpsc::Sender<Event>,
+    /// The number of the poller that was started last.
+    pub(super) last: &'a mut u64,
 }
 
 impl Pollers<'_> {
     /// Polls an application.
     pub(super) fn poll(&mut self, id: ResourceId, view: watch::Receiver<Arc<View>>) -> Poller {
         let azure = self.azure.clone();
-        self.start(move || {
+        self.start(move |number| {
             let (id, azure, known) = (id.clone(), azure.clone(), view.borrow().endpoints(&id));
             async move {
                 let start = Instant::now();
                 let result = azure.poll(&id, &known).await;
                 let pause = pause(&result);
                 let result = result.map_err(|error| error.to_string());
-                (Event::Polled(id, start.elapsed(), result), pause)
+                (Event::Polled(number, id, start.elapsed(), result), pause)
             }
         })
     }
@@ -53,29 +58,32 @@ impl Pollers<'_> {
     /// Lists a discovery's applications.
     pub(super) fn discover(&mut self, index: usize, discovery: Discovery) -> Poller {
         let azure = self.azure.clone();
-        self.start(move || {
+        self.start(move |number| {
             let (azure, discovery) = (azure.clone(), discovery.clone());
             async move {
                 let result = azure.discover(&discovery).await;
                 let pause = pause(&result);
-                (Event::Discovered(index, result.map_err(|error| error.to_string())), pause)
+                let result = result.map_err(|error| error.to_string());
+                (Event::Discovered(number, index, result), pause)
             }
         })
     }
 
     /// Works now, and then once an interval, counted from start to start. A pause that ARM asked
     /// for is kept, woken or not.
-    fn start<Work>(&mut self, mut work: impl FnMut() -> Work + Send + 'static) -> Poller
+    fn start<Work>(&mut self, mut work: impl FnMut(u64) -> Work + Send + 'static) -> Poller
     where
         Work: Future<Output = (Event, Option<Duration>)> + Send,
     {
         let (wake, stop) = (Arc::new(Notify::new()), CancellationToken::new());
-        let poller = Poller { wake: wake.clone(), stop: stop.clone() };
+        *self.last += 1;
+        let number = *self.last;
+        let poller = Poller { number, wake: wake.clone(), stop: stop.clone() };
         let (interval, events) = (self.interval, self.events.clone());
         let rounds = async move {
             loop {
                 let start = Instant::now();
-                let (event, pause) = work().await;
+                let (event, pause) = work(number).await;
                 // The engine outlives its pollers; while it ends, nobody needs the result.
                 let _ = events.send(event).await;
                 let pause = Instant::now() + pause.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The engine on a disk that is slow or broken. Polls of Azure fail at once: there is no credential.
+//! The engine: a disk that is slow or broken, a reload in between. Polls of Azure fail at once: there is no credential.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::build::{config, found, id, listed};
+use super::build::{DISCOVERY, config, found, id, ids, listed};
 use crate::azure::Azure;
 use crate::config::{self, Config};
 use crate::serve::{Counters, Image, Serving};
@@ -26,9 +26,9 @@ struct Running {
     engine: JoinHandle<Result<(), EngineError>>,
 }
 
-/// A configuration that follows application `a`.
-fn offline() -> Config {
-    let mut config = (*config(&listed(&id("a")))).clone();
+/// A configuration with these lines and no way to Azure.
+fn offline(lines: &str) -> Config {
+    let mut config = (*config(lines)).clone();
     config.azure.credential = config::Credential::ClientSecret {
         tenant_id: "tenant".to_owned(),
         client_id: "client".to_owned(),
@@ -38,8 +38,8 @@ fn offline() -> Config {
 }
 
 impl Running {
-    async fn start(directory: &Path) -> Self {
-        let config = Arc::new(offline());
+    async fn start(directory: &Path, config: Config) -> Self {
+        let config = Arc::new(config);
         let registry = prometheus::Registry::new();
         let serving = Serving::new(Arc::new(Image::default()), &config.dns, None);
         let now = Timestamp::now();
@@ -58,10 +58,19 @@ impl Running {
         Self { handle, engine: tokio::spawn(engine.run(stop.clone())), stop }
     }
 
-    /// Sends what a poll read.
+    /// Sends what the first poller read.
     async fn polled(&self, observation: Observation) {
-        let event = Event::Polled(observation.application.clone(), Duration::ZERO, Ok(observation));
+        self.send(Event::Polled(1, observation.application.clone(), Duration::ZERO, Ok(observation))).await;
+    }
+
+    async fn send(&self, event: Event) {
         assert!(self.handle.events.send(event).await.is_ok(), "the engine runs");
+    }
+
+    async fn reload(&self, config: Config) {
+        let azure = Arc::new(Azure::new(&config.azure, Arc::new(())).expect("a client"));
+        let reload = |reply| crate::sync::Command::Reload(Arc::new(config), azure, reply);
+        self.handle.ask(reload).await.expect("reloaded");
     }
 
     /// Waits for a view. The paused clock goes on by itself, but not while something is written.
@@ -99,7 +108,7 @@ async fn a_disk_that_hangs_holds_up_no_answer() {
     // A pipe in the way: writing waits until somebody reads.
     let pipe = directory.path().join("state.json.new");
     assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs").success());
-    let running = Running::start(directory.path()).await;
+    let running = Running::start(directory.path(), offline(&listed(&id("a")))).await;
     running.polled(found(&id("a"), 1)).await;
     let view = running.view_meanwhile(|view| number(view) == 1).await;
     assert!(store_failed(&view).expect("a finding").contains("for 10 s"), "{view:?}");
@@ -130,8 +139,33 @@ async fn a_disk_that_hangs_holds_up_no_answer() {
 #[tokio::test(start_paused = true)]
 async fn a_change_is_saved_before_it_is_served() {
     let directory = tempfile::tempdir().expect("a directory");
-    let running = Running::start(directory.path()).await;
+    let running = Running::start(directory.path(), offline(&listed(&id("a")))).await;
     running.polled(found(&id("a"), 1)).await;
     running.view(|view| number(view) == 1).await;
     assert!(Store::read(directory.path()).expect("reads").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn results_of_before_a_reload_count_no_more() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let other = DISCOVERY.replace("tag = \"dns\"", "tag = \"other\"");
+    let running = Running::start(directory.path(), offline(DISCOVERY)).await;
+    // The discoverer is the first poller, that of the application which it lists the second.
+    running.send(Event::Discovered(1, 0, Ok(ids(&["a"])))).await;
+    running.view(|view| view.applications.contains_key(&id("a"))).await;
+    running.reload(offline(&format!("{other}{}", listed(&id("a"))))).await;
+
+    // What the old ones still had to say stood in the queue behind the reload.
+    running.send(Event::Discovered(1, 0, Ok(ids(&["a", "b"])))).await;
+    let late = found(&id("a"), 1);
+    running.send(Event::Polled(2, id("a"), Duration::ZERO, Ok(late))).await;
+    let count = running.handle.ask(crate::sync::Command::Poll).await.expect("it runs");
+    let view = running.handle.view();
+    assert_eq!((count, number(&view)), (1, 0), "neither b nor the names of a: {view:?}");
+
+    // The new discoverer is the third, the application's new poller the fourth.
+    running.send(Event::Discovered(3, 0, Ok(ids(&["a", "b"])))).await;
+    running.send(Event::Polled(4, id("a"), Duration::ZERO, Ok(found(&id("a"), 1)))).await;
+    let view = running.view(|view| number(view) == 1).await;
+    assert!(view.applications.contains_key(&id("b")), "{view:?}");
 }
