@@ -14,8 +14,8 @@ use jiff::Timestamp;
 use crate::config::Config;
 use crate::store::Saved;
 use crate::zones::{
-    ApplicationOutcome, Change, Difference, Finding, FindingKind, Generation, GuardState, Observation,
-    ResourceId, Share, Shares, derive, generation, guard,
+    ApplicationEvidence, ApplicationOutcome, Change, Difference, Finding, FindingKind, Generation,
+    GuardState, Observation, ResourceId, Share, Shares, derive, generation, guard,
 };
 pub use report::{Report, Selection, Step};
 
@@ -102,9 +102,16 @@ impl Book {
         report.last_success = Some(now);
         report.last_attempt = Some(now);
         report.findings = derived.findings;
+        let is_found = derived.evidence.application != ApplicationEvidence::NotFound;
+        report.not_found = if is_found { 0 } else { report.not_found.saturating_add(1) };
+        // A single 404 about an application that nobody knows yet may be a passing one. Its share,
+        // empty or not, means that it was observed and that missing names may be denied.
+        let is_believed = is_found || report.not_found >= self.config.guard.removal_polls;
 
         let mut shares = self.shares();
-        shares.insert(id.clone(), Arc::new(review.share));
+        if is_believed || shares.contains_key(&id) {
+            shares.insert(id.clone(), Arc::new(review.share));
+        }
         let cause = format!("poll of {}", id.name());
         let mut step = self.accept(shares, review.changes, &cause, now);
         step.dirty |= dirty;

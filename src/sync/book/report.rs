@@ -17,6 +17,8 @@ pub struct Report {
     pub failed: u64,
     /// Failed polls since the last complete one.
     pub consecutive_failures: u32,
+    /// Complete polls in a row in which the application did not exist.
+    pub not_found: u32,
     /// When the last complete poll ended; after a restart, what the state file knew of it.
     pub last_success: Option<Timestamp>,
     /// When the last poll ended.
@@ -34,6 +36,7 @@ impl Report {
             succeeded: 0,
             failed: 0,
             consecutive_failures: 0,
+            not_found: 0,
             last_success: None,
             last_attempt: None,
             findings: Vec::new(),

@@ -99,9 +99,11 @@ fn one_that_is_listed_stays_without_names() {
 fn one_that_is_named_stays_too() {
     let mut book = Book::open(None, config(&format!("{DISCOVERY}{}", listed(&id("a")))), at(0));
     book.discovered(0, BTreeSet::new(), at(0));
-    book.observe(not_found(&id("a")), at(1));
+    for poll in 1..=3 {
+        book.observe(not_found(&id("a")), at(poll));
+    }
     assert_eq!(book.wanted(), ids(&["a"]));
-    assert_eq!(kinds(&book, at(1)), [FindingKind::ApplicationNotFound], "the operator has to take it out");
+    assert_eq!(kinds(&book, at(3)), [FindingKind::ApplicationNotFound], "the operator has to take it out");
 }
 
 #[test]
