@@ -13,6 +13,7 @@ use axum::routing::{get, post};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::host;
 use super::metrics::Metrics;
 use super::status::{Status, records};
 use super::token::Token;
@@ -79,13 +80,17 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/api/v1/holds/reject", post(reject))
         // Of these routes only: a layer would also guard paths that do not exist.
         .route_layer(middleware::from_fn_with_state(admin.clone(), authorize));
+    let api = Router::new()
+        .route("/api/v1/status", get(status))
+        .route("/api/v1/records", get(all_records))
+        .merge(write)
+        .route_layer(middleware::from_fn(own_host));
+    // What monitoring asks for may be asked by any name.
     Router::new()
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .route("/api/v1/status", get(status))
-        .route("/api/v1/records", get(all_records))
-        .merge(write)
+        .merge(api)
         .layer(DefaultBodyLimit::max(BODY))
         .with_state(admin)
 }
@@ -161,6 +166,19 @@ fn answer(result: Result<usize, Stopped>) -> Response {
     match result {
         Ok(count) => json(StatusCode::OK, &Count { count }),
         Err(stopped) => problem(StatusCode::SERVICE_UNAVAILABLE, &stopped.to_string()),
+    }
+}
+
+/// Lets only requests through that name this host.
+async fn own_host(request: Request, next: Next) -> Response {
+    let own_name = host::own_name();
+    if host::is_own(request.headers(), &own_name) {
+        next.run(request).await
+    } else {
+        problem(
+            StatusCode::MISDIRECTED_REQUEST,
+            &format!("ask the API by an IP address, as localhost, or as {own_name}, not by another name"),
+        )
     }
 }
 

@@ -2,6 +2,7 @@
 //! that an operator may say.
 
 mod api;
+mod host;
 mod metrics;
 mod server;
 pub mod status;

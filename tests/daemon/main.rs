@@ -1,6 +1,7 @@
 //! The daemon as a process: started as systemd would start it, on a simulated Azure, and asked over
 //! real sockets. One binary for all of these tests, so that it is linked once.
 
+mod admin;
 mod demo;
 mod encrypted;
 mod endpoints;
