@@ -156,7 +156,7 @@ pub fn approve(
 /// operator can end it; a rejection stays.
 #[must_use]
 pub fn unreadable(current: &Share, state: &GuardState, now: Timestamp) -> GuardState {
-    let known = known(state);
+    let known = by_name(&state.holds);
     let holds = current.placements().map(|(endpoint, name, _)| {
         let before = known.get(&(endpoint, name));
         Hold {
@@ -274,9 +274,9 @@ fn keep_ages(current: &Share, share: &mut Share) {
     }
 }
 
-/// The holds by endpoint and name.
-fn known(state: &GuardState) -> BTreeMap<(&ResourceId, &DnsName), &Hold> {
-    state.holds.iter().map(|h| ((&h.endpoint, &h.name), h)).collect()
+/// Holds by endpoint and name.
+fn by_name(holds: &[Hold]) -> BTreeMap<(&ResourceId, &DnsName), &Hold> {
+    holds.iter().map(|h| ((&h.endpoint, &h.name), h)).collect()
 }
 
 /// Everything published that the observation lacks, with the streak so far.
@@ -287,7 +287,7 @@ fn missing(
     state: &GuardState,
     now: Timestamp,
 ) -> Vec<Hold> {
-    let known = known(state);
+    let known = by_name(&state.holds);
     current
         .placements()
         .filter(|(endpoint, name, _)| share.placement(endpoint, name).is_none())
@@ -372,6 +372,7 @@ fn zones(
 fn changes(current: &Share, share: &Share, released: &[Hold]) -> Vec<Change> {
     let before: BTreeMap<_, &Placement> = current.placements().map(|(e, n, p)| ((e, n), p)).collect();
     let after: BTreeMap<_, &Placement> = share.placements().map(|(e, n, p)| ((e, n), p)).collect();
+    let released = by_name(released);
     let keys: BTreeSet<(&ResourceId, &DnsName)> = before.keys().chain(after.keys()).copied().collect();
     keys.into_iter()
         .filter_map(|(endpoint, name)| {
@@ -387,8 +388,7 @@ fn changes(current: &Share, share: &Share, released: &[Hold]) -> Vec<Change> {
                 (Some(old), Some(_)) if moved => format!("the name belonged to {} before", old.zone),
                 (Some(_), Some(_)) => "the endpoint's address changed".to_owned(),
                 (Some(_), None) => released
-                    .iter()
-                    .find(|h| h.endpoint == *endpoint && h.name == *name)
+                    .get(&(endpoint, name))
                     .map(|h| format!("{} (in {} complete polls in a row)", h.absence, h.proven.polls))
                     .unwrap_or_default(),
             };
