@@ -205,3 +205,22 @@ fn json(code: StatusCode, value: &impl Serialize) -> Response {
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_engine_that_hangs_is_not_alive() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let engine = Handle::hung();
+        let last = engine.pulse();
+        let after = |pause: Duration| is_alive(&engine, last + pause);
+        assert!(after(Duration::ZERO) && after(PULSE - Duration::from_secs(1)) && !after(PULSE));
+        assert!(is_alive(&engine, last - PULSE), "the clock went back");
+
+        let token = Token::open(directory.path()).expect("a token");
+        let admin = Admin { engine, metrics: Metrics::new(prometheus::Registry::new()), token };
+        assert_eq!(livez(State(Arc::new(admin))).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
+}

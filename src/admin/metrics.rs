@@ -115,7 +115,7 @@ const LABELS: [&str; 2] = ["subscription", "app"];
 fn labels(application: &ResourceId) -> [String; 2] {
     let group = application.resource_group().unwrap_or_default();
     [application.subscription().to_owned(), format!("{group}/{}", application.name())]
-        .map(|label| label.to_ascii_lowercase())
+        .map(|label| label.to_lowercase())
 }
 
 fn applications(gauges: &Gauges, view: &View) -> prometheus::Result<()> {

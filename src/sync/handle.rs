@@ -74,3 +74,12 @@ impl Pulse {
         Timestamp::from_second(self.0.load(Ordering::Relaxed)).unwrap_or(Timestamp::MIN)
     }
 }
+
+#[cfg(test)]
+impl Handle {
+    /// The way to an engine that never gave a pulse.
+    pub(crate) fn hung() -> Self {
+        let view = Arc::new(View::empty(Timestamp::UNIX_EPOCH));
+        Self { events: mpsc::channel(1).0, view: watch::channel(view).1, pulse: Pulse::default() }
+    }
+}

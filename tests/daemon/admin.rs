@@ -1,5 +1,10 @@
 //! The admin listener: who may ask it what.
 
+use std::fs;
+
+use privatelink_dns::zones::FindingKind;
+use serde_json::Value;
+
 use crate::support::azure::Azure;
 use crate::support::home::Home;
 
@@ -26,4 +31,36 @@ async fn a_web_page_with_a_name_of_its_own_reads_nothing() {
     for path in ["/metrics", "/livez", "/readyz"] {
         assert_eq!(get(path, "monitored.example:9853").await.0, 200, "{path}");
     }
+}
+
+#[tokio::test]
+async fn readiness_says_what_is_missing_and_what_is_wrong() {
+    let azure = Azure::start().await;
+    let mut home = Home::new(&azure);
+    home.settings.arm = "http://127.0.0.1:1".to_owned();
+    let daemon = home.start().await;
+    daemon.finding(FindingKind::PollFailed).await;
+    let (code, body) = daemon.get("/readyz").await;
+    let ready: Value = serde_json::from_str(&body).expect("JSON");
+    assert_eq!((code, &ready["ready"]), (503, &Value::Bool(false)));
+    let reasons = ready["reasons"].as_array().expect("a list");
+    assert_eq!(reasons.len(), 2, "{body}");
+    assert_eq!(reasons[0], "no generation has been accepted yet: queries are answered SERVFAIL");
+    let failed = reasons[1].as_str().expect("text");
+    assert!(failed.starts_with(&format!("poll-failed: {}: ", azure.application)), "{failed}");
+    assert!(failed.contains("no connection"), "{failed}");
+}
+
+#[tokio::test]
+async fn a_body_of_more_than_a_mebibyte_is_refused() {
+    let azure = Azure::start().await;
+    let home = Home::new(&azure);
+    let daemon = home.start().await;
+    let token = fs::read_to_string(home.state().join("admin.token")).expect("a token");
+    // White space, so that the size alone is wrong.
+    for (size, code) in [(1 << 20, 200), ((1 << 20) + 1, 413)] {
+        let body = "\"all\"".to_owned() + &" ".repeat(size - 5);
+        assert_eq!(daemon.post("/api/v1/holds/approve", Some(token.trim()), &body).await.0, code, "{size}");
+    }
+    assert_eq!(daemon.get("/livez").await.0, 200);
 }

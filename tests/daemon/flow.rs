@@ -2,6 +2,7 @@
 
 use privatelink_dns::simulator::{EndpointOptions, Fault, FaultRule};
 use privatelink_dns::zones::{FindingKind, Needs};
+use serde_json::Value;
 
 use crate::support::azure::Azure;
 use crate::support::daemon::Daemon;
@@ -82,6 +83,19 @@ async fn hubs_come_at_once_and_go_with_proof() {
     let log = daemon.log();
     let removed: Vec<_> = log.iter().filter(|line| line["message"] == "record removed").collect();
     assert_eq!(removed.len(), 4, "one line a name: {removed:?}");
+    let added = log.iter().filter(|line| line["message"] == "record added").collect::<Vec<_>>();
+    assert_eq!(added.len(), 6 + 4, "{added:?}");
+    let text = |line: &Value, field: &str| line[field].as_str().unwrap_or_default().to_owned();
+    for line in removed.iter().chain(&added) {
+        assert!(text(line, "zone").starts_with("privatelink."), "{line}");
+        assert!(text(line, "name").ends_with(text(line, "zone").trim_start_matches("privatelink")), "{line}");
+        assert_eq!(text(line, "endpoint"), azure.endpoint.as_str());
+        assert!(!text(line, "cause").is_empty() && line["generation"].as_u64() > Some(0), "{line}");
+        let (old, new) = (text(line, "old"), text(line, "new"));
+        let address = if line["message"] == "record added" { (&new, &old) } else { (&old, &new) };
+        assert!(address.0.starts_with("10.1.0.") && address.1.is_empty(), "{line}");
+    }
+    assert!(text(removed[0], "cause").contains("the member is no longer required"), "{}", removed[0]);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 mod admin;
 mod demo;
+mod discovery;
 mod encrypted;
 mod endpoints;
 mod failures;

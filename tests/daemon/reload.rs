@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::UdpSocket;
 
+use privatelink_dns::admin::status::HoldStatus;
 use privatelink_dns::zones::FindingKind;
 use rustix::process::Signal;
 
@@ -145,6 +146,37 @@ async fn a_right_file_changes_what_it_says() {
     reload(&daemon, &home).await;
     let refused = dig(address, &kept, "A").await;
     assert_eq!((refused.status.as_str(), refused.ede.as_slice()), ("REFUSED", &[18][..]));
+}
+
+#[tokio::test]
+async fn held_removals_outlive_a_reload() {
+    let azure = Azure::start().await;
+    let mut home = Home::new(&azure);
+    let daemon = home.start().await;
+    daemon.shows(&azure).await;
+    let hub = azure.hub();
+    azure.lose_everything();
+    let held = eventually("six holds", async || {
+        let holds = daemon.status().await.holds;
+        if holds.len() == 6 { Ok(holds) } else { Err(format!("{holds:?}")) }
+    })
+    .await;
+    assert_eq!(home.run(&daemon, &["reject", held[0].name.as_str()]).await.code, Some(0));
+    home.settings.publish = "ttl = \"33s\"";
+    reload(&daemon, &home).await;
+    let since =
+        |holds: &[HoldStatus]| holds.iter().map(|hold| (hold.name.clone(), hold.since)).collect::<Vec<_>>();
+    // Before the next poll and after it.
+    for polls in [0, 1] {
+        if polls > 0 {
+            daemon.polled(polls).await;
+        }
+        let holds = daemon.status().await.holds;
+        assert_eq!(since(&holds), since(&held));
+        let rejected: Vec<_> = holds.iter().filter(|hold| hold.rejected).map(|hold| &hold.name).collect();
+        assert_eq!(rejected, [&held[0].name]);
+        assert_eq!(dig(daemon.dns(), &hub, "A").await.answers[0][1], "33", "its name is there");
+    }
 }
 
 #[tokio::test]

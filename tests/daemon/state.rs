@@ -63,6 +63,31 @@ async fn unreadable_state_is_put_aside_and_the_daemon_goes_on() {
 }
 
 #[tokio::test]
+async fn state_that_cannot_be_written_holds_up_no_answer() {
+    let azure = Azure::start().await;
+    let home = Home::new(&azure);
+    let daemon = home.start().await;
+    daemon.shows(&azure).await;
+    let saves = "privatelink_dns_state_saves_total{result=\"failure\"}";
+    assert_eq!(daemon.metric(saves).await, 0.0);
+
+    let obstacle = home.state().join("state.json.new");
+    fs::create_dir(&obstacle).expect("in the way");
+    let hub = azure.scale_out();
+    daemon.shows(&azure).await;
+    assert_eq!(dig(daemon.dns(), &hub, "A").await.answers.len(), 1, "served all the same");
+    let message = daemon.finding(FindingKind::StoreFailed).await;
+    assert!(message.contains("state.json.new") && message.contains("served"), "{message}");
+    assert!(daemon.metric(saves).await > 0.0);
+    let saved = || fs::read_to_string(home.state().join("state.json")).expect("the state");
+    assert!(!saved().contains(hub.split('.').next().expect("a label")), "the old state is whole");
+
+    fs::remove_dir(&obstacle).expect("mended");
+    daemon.no_finding(FindingKind::StoreFailed).await;
+    assert!(saved().contains(hub.split('.').next().expect("a label")));
+}
+
+#[tokio::test]
 async fn the_age_of_records_is_saved_at_a_stop_and_stale_ones_are_so_at_the_start() {
     let azure = Azure::start().await;
     let mut home = Home::new(&azure);

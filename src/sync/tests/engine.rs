@@ -41,9 +41,10 @@ impl Running {
     async fn start(directory: &Path, config: Config) -> Self {
         let config = Arc::new(config);
         let registry = prometheus::Registry::new();
-        let serving = Serving::new(Arc::new(Image::default()), &config.dns, None);
+        let serving = Serving::new(Arc::new(Image::default()), &config.dns, None, None);
         let now = Timestamp::now();
         let parts = Parts {
+            recursion: None,
             azure: Arc::new(Azure::new(&config.azure, Arc::new(())).expect("a client")),
             store: Store::open(directory, now).expect("a store").0,
             saved: None,
@@ -69,7 +70,7 @@ impl Running {
 
     async fn reload(&self, config: Config) {
         let azure = Arc::new(Azure::new(&config.azure, Arc::new(())).expect("a client"));
-        let reload = |reply| crate::sync::Command::Reload(Arc::new(config), azure, reply);
+        let reload = |reply| crate::sync::Command::Reload(Arc::new(config), azure, None, reply);
         self.handle.ask(reload).await.expect("reloaded");
     }
 

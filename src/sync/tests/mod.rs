@@ -4,4 +4,5 @@ pub(crate) mod build;
 mod complete;
 mod discovered;
 mod engine;
+mod history;
 mod stale;

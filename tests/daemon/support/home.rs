@@ -20,6 +20,8 @@ pub(crate) struct Settings {
     pub(crate) applications: Vec<ResourceId>,
     /// What every application says of its endpoints.
     pub(crate) endpoints: String,
+    /// Sections `[[discovery]]`.
+    pub(crate) discoveries: &'static str,
     pub(crate) listen: Vec<String>,
     pub(crate) guard: &'static str,
     pub(crate) publish: &'static str,
@@ -48,6 +50,7 @@ impl Home {
                 request_timeout: "2s",
                 applications: vec![azure.application.clone()],
                 endpoints: String::new(),
+                discoveries: "",
                 listen: vec!["127.0.0.1:0".to_owned()],
                 guard: "removal_polls = 2\nremoval_period = \"0s\"\nbulk_polls = 4\nbulk_period = \"0s\"",
                 publish: "",
@@ -84,12 +87,13 @@ impl Home {
             "version = 1\n\n[azure]\ncloud = \"custom\"\nresource_manager = \"{}\"\n\
              authority = \"https://login.microsoftonline.com\"\naudience = \"https://management.azure.com\"\n\
              poll_interval = \"{}\"\nrequest_timeout = \"{}\"\n\n\
-             [azure.credential]\nkind = \"managed-identity\"\n\n{applications}\
+             [azure.credential]\nkind = \"managed-identity\"\n\n{applications}{}\n\
              [guard]\n{}\n\n[publish]\n{}\n\n[dns]\nlisten = {:?}\n{}\n\n{}\n\
              [admin]\nlisten = \"127.0.0.1:0\"\n\n[state]\ndirectory = \"{}\"\n\n[log]\nformat = \"json\"\n",
             settings.arm,
             settings.poll_interval,
             settings.request_timeout,
+            settings.discoveries,
             settings.guard,
             settings.publish,
             settings.listen,

@@ -1,0 +1,32 @@
+//! The differences behind the generation.
+
+use super::build::{at, config, found, id, listed};
+use crate::sync::Book;
+use crate::zones::generation::HISTORY;
+
+#[test]
+fn the_newest_32_differences_are_kept_and_survive_a_restart() {
+    let config = config(&listed(&id("a")));
+    let mut book = Book::open(None, config.clone(), at(0));
+    for change in 1..=40 {
+        book.observe(found(&id("a"), change), at(i64::from(change)));
+    }
+    let history = book.history();
+    let numbers: Vec<u64> = history.iter().map(|difference| difference.number).collect();
+    assert_eq!(numbers, (9..=40).collect::<Vec<u64>>());
+    assert_eq!(numbers.len(), HISTORY);
+    let newest = &history[HISTORY - 1].zones[0];
+    assert_eq!((newest.added.len(), newest.removed.len()), (1, 0));
+
+    let again = Book::open(book.saved(), config, at(100));
+    assert_eq!(again.history(), history);
+}
+
+#[test]
+fn a_poll_that_changes_nothing_is_no_difference() {
+    let mut book = Book::open(None, config(&listed(&id("a"))), at(0));
+    for poll in 1..=3 {
+        book.observe(found(&id("a"), 1), at(poll));
+    }
+    assert_eq!(book.history().len(), 1);
+}
