@@ -63,6 +63,19 @@ async fn unreadable_state_is_put_aside_and_the_daemon_goes_on() {
 }
 
 #[tokio::test]
+async fn state_that_the_system_cannot_read_is_put_aside_too() {
+    let azure = Azure::start().await;
+    let home = Home::new(&azure);
+    fs::create_dir_all(home.state().join("state.json")).expect("no file at all");
+    let daemon = home.start().await;
+    let message = daemon.finding(FindingKind::StateMovedAside).await;
+    assert!(message.contains("cannot read") && message.contains("moved to"), "{message}");
+    daemon.shows(&azure).await;
+    daemon.no_finding(FindingKind::StoreFailed).await;
+    assert!(home.state().join("state.json").is_file());
+}
+
+#[tokio::test]
 async fn state_that_cannot_be_written_holds_up_no_answer() {
     let azure = Azure::start().await;
     let home = Home::new(&azure);
