@@ -78,6 +78,7 @@ struct WriteV1<'a> {
     generation: WriteGenerationV1<'a>,
     history: &'a VecDeque<Difference>,
     rejections: &'a [Hold],
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     last_success: &'a BTreeMap<ResourceId, Timestamp>,
 }
 

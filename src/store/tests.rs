@@ -102,6 +102,7 @@ fn which_endpoints_count_is_saved_with_the_generation() {
         generation: Arc::new(generation),
         history: VecDeque::from([difference]),
         rejections: Vec::new(),
+        last_success: BTreeMap::new(),
     };
     let mut bytes = Vec::new();
     saved.write(&mut bytes).expect("written");

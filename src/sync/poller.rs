@@ -138,8 +138,11 @@ mod tests {
         let config = config::parse("test.toml", text, std::iter::empty()).expect("a configuration");
         let azure = Arc::new(Azure::new(&config.azure, Arc::new(())).expect("a client"));
         let (events, received) = mpsc::channel(1);
-        let mut pollers = Pollers { tasks, azure: &azure, interval: INTERVAL, events: &events };
-        let work = move || async move { (Event::Discovered(index, Err("503".to_owned())), pause) };
+        let mut last = 0;
+        let mut pollers =
+            Pollers { tasks, azure: &azure, interval: INTERVAL, events: &events, last: &mut last };
+        let work =
+            move |number| async move { (Event::Discovered(number, index, Err("503".to_owned())), pause) };
         (pollers.start(work), received)
     }
 
