@@ -32,7 +32,7 @@ fn bench(c: &mut Criterion) {
         // Names spread over the whole zone, so that the cache sees what it would see in service.
         let spread = |i: u32| i.wrapping_mul(2_654_435_761) % names;
         let zone = "privatelink.azure-devices.net";
-        let kinds: [(&str, u16, Vec<Vec<u8>>); 3] = [
+        let kinds: [(&str, u16, Vec<Vec<u8>>); 4] = [
             (
                 "hit",
                 0,
@@ -41,6 +41,8 @@ fn bench(c: &mut Criterion) {
                     .collect(),
             ),
             ("nxdomain", 3, (0..1024).map(|i| query(&format!("nx{i:06x}.{zone}"), 1)).collect()),
+            // As many labels as a name can have.
+            ("deep", 3, vec![query(&format!("{}{zone}", "a.".repeat(110)), 1); 4]),
             (
                 "nodata",
                 0,

@@ -188,7 +188,10 @@ fn lookup<'a>(image: &'a Image, question: Question<'_>, desired: bool, asker: As
             return Lookup::Public(None);
         }
         // As long as an application was never read, a name without records may be one of its own.
-        _ if !image.context.complete => Reply::error(rcode::SERVFAIL, Some(ede::NOT_READY)),
+        Found::NotOurs if !image.context.complete => Reply::error(rcode::SERVFAIL, Some(ede::NOT_READY)),
+        Found::Node(Node { zone, .. }) | Found::Missing(zone) if !image.context.complete => {
+            Reply { zone: Some(zone), ..Reply::error(rcode::SERVFAIL, Some(ede::NOT_READY)) }
+        }
         Found::Missing(index) if image.context.fallback && asker.recursion => {
             return Lookup::Public(Some(index));
         }

@@ -82,11 +82,17 @@ impl Counters {
     /// When a metric's name or label is invalid, which a test rules out.
     pub fn new() -> prometheus::Result<Self> {
         let requests = IntCounterVec::new(
-            Opts::new("privatelink_dns_dns_requests_total", "DNS queries received."),
+            Opts::new(
+                "privatelink_dns_dns_requests_total",
+                "DNS queries received, but for those that the rate limit dropped.",
+            ),
             &["proto", "family", "type"],
         )?;
         let responses = IntCounterVec::new(
-            Opts::new("privatelink_dns_dns_responses_total", "DNS responses sent, by zone and RCODE."),
+            Opts::new(
+                "privatelink_dns_dns_responses_total",
+                "DNS responses handed to the system, by zone and RCODE; none: of no zone of ours, or refused.",
+            ),
             &["zone", "rcode"],
         )?;
         let limited = IntCounterVec::new(

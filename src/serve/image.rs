@@ -74,6 +74,8 @@ pub(super) const ADDRESS: usize = 16;
 pub struct Image {
     /// Lower-case wire name → what is there.
     nodes: HashMap<Box<[u8]>, Node>,
+    /// The most labels that a node has.
+    deepest: usize,
     /// The zones, by [`Node::zone`].
     pub(super) zones: Vec<ZoneImage>,
     /// Public names, lower-case wire format → where they lead; only for a resolver.
@@ -240,12 +242,14 @@ impl Image {
         for name in between {
             let node = Node { zone, apex: false, start: 0, addresses: 0 };
             self.nodes.entry(name.to_wire().into()).or_insert(node);
+            self.deepest = self.deepest.max(name.labels().count());
         }
     }
 
     /// Adds a name with records, in place of an empty non-terminal.
     fn add(&mut self, name: &DnsName, node: Node) {
         self.nodes.insert(name.to_wire().into(), node);
+        self.deepest = self.deepest.max(name.labels().count());
     }
 
     /// A public name, in lower-case wire format, that leads to a name of ours.
@@ -303,18 +307,18 @@ impl Image {
 
     /// Finds a name given in lower-case wire format.
     pub(super) fn find(&self, name: &[u8]) -> Found {
-        if let Some(node) = self.nodes.get(name) {
-            return Found::Node(*node);
-        }
+        let mut labels = labels(name);
         let mut rest = name;
-        while let [length, tail @ ..] = rest {
-            let Some(parent) = tail.get(usize::from(*length)..) else { break };
-            if let Some(node) = self.nodes.get(parent) {
-                return Found::Missing(node.zone);
+        loop {
+            // A name with more labels than any node is none; looking would cost a hash of it.
+            if labels <= self.deepest
+                && let Some(node) = self.nodes.get(rest)
+            {
+                return if rest.len() == name.len() { Found::Node(*node) } else { Found::Missing(node.zone) };
             }
-            rest = parent;
+            let Some(parent) = parent(rest) else { return Found::NotOurs };
+            (rest, labels) = (parent, labels - 1);
         }
-        Found::NotOurs
     }
 
     /// The view of a client, which its [`Asker`](super::Asker) carries: the longest prefix that holds
@@ -356,6 +360,19 @@ impl Image {
             zone.stale.store(!zone.applications.is_disjoint(applications), Ordering::Relaxed);
         }
     }
+}
+
+/// A wire name without its first label; nothing for the root.
+fn parent(name: &[u8]) -> Option<&[u8]> {
+    match name {
+        [0] | [] => None,
+        [length, rest @ ..] => rest.get(usize::from(*length)..),
+    }
+}
+
+/// Labels of a wire name, the root's not counted.
+fn labels(name: &[u8]) -> usize {
+    successors(parent(name), |name| parent(name)).count()
 }
 
 /// Where zones start, and their indices.
