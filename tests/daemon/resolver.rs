@@ -200,6 +200,36 @@ async fn a_bad_upstream_is_counted_and_never_believed() {
 }
 
 #[tokio::test]
+async fn a_slow_or_silent_upstream_holds_nobody_up() {
+    let azure = Azure::start().await;
+    let (slow, good) = (world(&azure).await, world(&azure).await);
+    // Far longer than the whole limit, so that an answer can only be the other one's.
+    slow.think_for(Duration::from_secs(60));
+    for order in ["listed", "race"] {
+        let more = format!("order = \"{order}\"\ntimeout = \"2s\"");
+        let (_home, daemon) = resolver(&azure, &[&slow, &good], &more).await;
+        for i in 0..5 {
+            let name = format!("{order}{i}.example.com");
+            good.host(&name, [198, 51, 100, 9]);
+            assert_eq!(dig(daemon.dns(), &name, "A").await.data(), ["198.51.100.9"], "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_a_fallback_a_missing_name_is_denied() {
+    let azure = Azure::start().await;
+    let dns = world(&azure).await;
+    let (_home, daemon) = resolver(&azure, &[&dns], "fallback = \"none\"").await;
+    // Without a fallback a missing name is denied without asking anybody.
+    let before = dns.asked();
+    assert_eq!(dig(daemon.dns(), "other.privatelink.azure-devices.net", "A").await.status, "NXDOMAIN");
+    assert_eq!(dns.asked(), before);
+    daemon.finding(FindingKind::ShadowsPublicNames).await;
+    assert_eq!(dig(daemon.dns(), "other.azure-devices.net", "A").await.status, "NOERROR", "its public name");
+}
+
+#[tokio::test]
 async fn what_does_not_fit_is_asked_over_tcp() {
     let azure = Azure::start().await;
     let dns = world(&azure).await;
@@ -213,7 +243,7 @@ async fn equal_questions_are_asked_once() {
     let azure = Azure::start().await;
     let dns = world(&azure).await;
     let (_home, daemon) = resolver(&azure, &[&dns], "").await;
-    dns.think_for(Duration::from_millis(300));
+    dns.think_for(Duration::from_millis(100));
     let before = dns.asked();
     let all = (0..20).map(|_| dig(daemon.dns(), "www.example.com", "A"));
     let answers = futures_util::future::join_all(all).await;
