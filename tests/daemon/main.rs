@@ -12,6 +12,7 @@ mod metrics;
 mod operator;
 mod persistence;
 mod readme;
+mod recipes;
 mod reload;
 mod resolver;
 mod state;

@@ -2,17 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::Stdio;
 
 use tokio::process::Command;
 
-use crate::reload::free_address;
-use crate::support::azure::Azure;
-use crate::support::dns::dig;
-use crate::support::home::{BINARY, Home, said};
-use crate::support::{eventually, program};
+use crate::support::home::{BINARY, said};
 
-const README: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
+pub(crate) const README: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
 
 /// The fenced blocks with their language, and the text without them.
 fn blocks() -> (Vec<(String, String)>, String) {
@@ -92,74 +87,4 @@ async fn every_command_exists() {
     }
     assert!(commands >= 15, "{commands} commands");
     assert!(helps.len() >= 8, "{:?}", helps.keys());
-}
-
-/// The BIND recipe with forward zones, for a daemon at another port.
-fn forward_zones(port: u16) -> String {
-    let (blocks, _) = blocks();
-    let recipe = blocks.into_iter().find(|(_, text)| text.contains("type forward")).expect("a recipe").1;
-    assert_eq!(recipe.matches("port 5300").count(), 4);
-    recipe.replace("port 5300", &format!("port {port}"))
-}
-
-#[tokio::test]
-async fn bind_accepts_every_snippet() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let (_, prose) = blocks();
-    let mut snippets = vec![forward_zones(5300)];
-    for span in spans(&prose) {
-        if span.starts_with("zone \"") {
-            snippets.push(span);
-        } else if span.starts_with("validate-except") {
-            snippets.push(format!("options {{ {} }};", span.replace(" …", "")));
-        }
-    }
-    assert_eq!(snippets.len(), 3);
-    for snippet in snippets {
-        let file = directory.path().join("named.conf");
-        fs::write(&file, &snippet).expect("written");
-        let mut check = Command::new(program("named-checkconf"));
-        check.arg(&file);
-        let check = said(check).await;
-        assert_eq!((check.code, check.out.as_str()), (Some(0), ""), "{snippet}");
-    }
-}
-
-#[tokio::test]
-async fn bind_resolves_through_the_daemon() {
-    let azure = Azure::start().await;
-    let home = Home::new(&azure);
-    let daemon = home.start().await;
-    daemon.shows(&azure).await;
-    let directory = tempfile::tempdir().expect("a directory");
-    let (file, path) = (directory.path().join("named.conf"), directory.path().display().to_string());
-    let address = free_address().parse::<std::net::SocketAddr>().expect("an address");
-    let zones = forward_zones(daemon.dns().port());
-    let text = format!(
-        "options {{ directory \"{path}\"; listen-on port {} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};\n\
-         pid-file none; session-keyfile \"{path}/session.key\"; recursion yes; dnssec-validation no; }};\n\
-         controls {{ }};\n{zones}",
-        address.port()
-    );
-    fs::write(&file, text).expect("written");
-    let mut named = Command::new(program("named"));
-    named.args(["-g", "-c"]).arg(&file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let _named = named.kill_on_drop(true).spawn().expect("named starts");
-    for (name, addresses) in azure.names() {
-        let expected: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-        eventually("BIND's answer", async || {
-            let answer = dig(address, &name, "A").await;
-            if answer.data() == expected { Ok(()) } else { Err(format!("{name}: {answer:?}")) }
-        })
-        .await;
-    }
-    // A new hub needs no change in BIND.
-    let hub = azure.scale_out();
-    daemon.shows(&azure).await;
-    eventually("BIND's answer for the new hub", async || {
-        let answer = dig(address, &hub, "A").await;
-        if answer.answers.len() == 1 { Ok(()) } else { Err(format!("{answer:?}")) }
-    })
-    .await;
-    assert_eq!(dig(address, "none.privatelink.azure-devices.net", "A").await.status, "NXDOMAIN");
 }

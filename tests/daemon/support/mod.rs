@@ -5,6 +5,7 @@ pub(crate) mod daemon;
 pub(crate) mod dns;
 pub(crate) mod home;
 pub(crate) mod public;
+pub(crate) mod server;
 
 use std::time::Duration;
 

@@ -1,15 +1,16 @@
 //! Public DNS, played by a small server: names with aliases and addresses, and manners that can be
-//! made bad.
+//! made bad. Who wants recursion gets the whole chain, as from a resolver; who does not gets the
+//! answer of an authoritative server of all names, root included.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hickory_proto::op::{Message, MessageType, ResponseCode};
-use hickory_proto::rr::rdata::{A, CNAME, SOA};
+use hickory_proto::rr::rdata::{A, CNAME, NS, SOA};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
@@ -50,7 +51,13 @@ struct World {
     manners: Mutex<Manners>,
     delay: Mutex<Duration>,
     asked: AtomicUsize,
+    ttl: AtomicU32,
+    link_by_link: AtomicBool,
 }
+
+/// The root's name server, for who starts there.
+pub(crate) const ROOT_SERVER: &str = "root.test";
+const ROOT_TTL: u32 = 3600;
 
 #[derive(Debug, Clone)]
 enum Data {
@@ -66,23 +73,34 @@ impl Drop for PublicDns {
 
 impl PublicDns {
     pub(crate) async fn start() -> Self {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        loop {
+            // Somebody may have the same port over UDP.
+            if let Some(server) = Self::start_at(any).await {
+                return server;
+            }
+        }
+    }
+
+    /// A server at this address, unless somebody else has it.
+    pub(crate) async fn start_at(address: SocketAddr) -> Option<Self> {
+        let tcp = TcpListener::bind(address).await.ok()?;
+        let address = tcp.local_addr().expect("an address");
+        let udp = Arc::new(UdpSocket::bind(address).await.ok()?);
         let world = Arc::new(World {
             records: Mutex::default(),
             manners: Mutex::new(Manners::Good),
             delay: Mutex::default(),
             asked: AtomicUsize::new(0),
+            ttl: AtomicU32::new(60),
+            link_by_link: AtomicBool::new(false),
         });
-        let (udp, tcp) = loop {
-            let tcp = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
-            // Somebody may have the same port over UDP.
-            if let Ok(udp) = UdpSocket::bind(tcp.local_addr().expect("an address")).await {
-                break (Arc::new(udp), tcp);
-            }
-        };
-        let address = udp.local_addr().expect("an address");
         let tasks =
             vec![tokio::spawn(over_udp(udp, world.clone())), tokio::spawn(over_tcp(tcp, world.clone()))];
-        Self { address, world, tasks }
+        let server = Self { address, world, tasks };
+        let IpAddr::V4(ip) = address.ip() else { unreachable!("tests use IPv4") };
+        server.host(ROOT_SERVER, ip.octets());
+        Some(server)
     }
 
     /// `owner CNAME target`.
@@ -111,6 +129,17 @@ impl PublicDns {
 
     pub(crate) fn think_for(&self, delay: Duration) {
         *self.world.delay.lock().expect("nobody panicked") = delay;
+    }
+
+    /// The TTL of everything from now on, in seconds.
+    pub(crate) fn set_ttl(&self, ttl: u32) {
+        self.world.ttl.store(ttl, Ordering::SeqCst);
+    }
+
+    /// Whether the authoritative answer ends with the first alias, as when every name is in a zone of
+    /// its own; otherwise it has the whole chain, as from one zone.
+    pub(crate) fn link_by_link(&self, yes: bool) {
+        self.world.link_by_link.store(yes, Ordering::SeqCst);
     }
 
     /// Queries so far.
@@ -191,21 +220,31 @@ impl World {
         (*self.manners.lock().expect("nobody panicked"), *self.delay.lock().expect("nobody panicked"))
     }
 
-    /// The whole chain, as a resolver gives it.
     fn answer(&self, query: &[u8]) -> Option<Vec<u8>> {
         let query = Message::from_vec(query).ok()?;
         let question = query.queries.first()?.clone();
+        let authoritative = !query.metadata.recursion_desired;
         let mut response = query.clone();
         response.metadata.message_type = MessageType::Response;
-        response.metadata.recursion_available = true;
+        response.metadata.recursion_available = !authoritative;
+        response.metadata.authoritative = authoritative;
         response.additionals.clear();
         if self.mood().0 == Manners::Fails {
             response.metadata.response_code = ResponseCode::ServFail;
             return response.to_vec().ok();
         }
         let records = self.records.lock().expect("nobody panicked").clone();
+        let ttl = self.ttl.load(Ordering::SeqCst);
         let mut here = question.name().to_ascii().to_lowercase().trim_end_matches('.').to_owned();
-        let name = |text: &str| Name::from_str(&format!("{text}.")).expect("a name");
+        if here.is_empty() && question.query_type() == RecordType::NS {
+            let ns = RData::NS(NS(name(ROOT_SERVER)));
+            response.add_answer(Record::from_rdata(Name::root(), ROOT_TTL, ns));
+            if let Some(Data::Address(address)) = records.get(ROOT_SERVER) {
+                let glue = Record::from_rdata(name(ROOT_SERVER), ROOT_TTL, RData::A(A(*address)));
+                response.add_additional(glue);
+            }
+            return response.to_vec().ok();
+        }
         let mut owner = question.name().clone();
         let mut found = false;
         while let Some(data) = records.get(&here) {
@@ -213,24 +252,39 @@ impl World {
             match data {
                 Data::Alias(target) => {
                     let alias = RData::CNAME(CNAME(name(target)));
-                    response.add_answer(Record::from_rdata(owner, 60, alias));
+                    response.add_answer(Record::from_rdata(owner, ttl, alias));
+                    if authoritative && self.link_by_link.load(Ordering::SeqCst) {
+                        return response.to_vec().ok();
+                    }
                     (owner, here) = (name(target), target.clone());
                 }
                 Data::Address(address) => {
                     if question.query_type() == RecordType::A {
-                        response.add_answer(Record::from_rdata(owner.clone(), 60, RData::A(A(*address))));
+                        response.add_answer(Record::from_rdata(owner.clone(), ttl, RData::A(A(*address))));
                     }
                     break;
                 }
             }
         }
-        if !records.contains_key(&here) {
+        // A name above others exists, without records.
+        let above = |name: &str| name.ends_with(&format!(".{here}"));
+        if !(here.is_empty() || records.contains_key(&here) || records.keys().any(|name| above(name))) {
             response.metadata.response_code = ResponseCode::NXDomain;
         }
         if !found || question.query_type() != RecordType::A || !records.contains_key(&here) {
-            let soa = SOA::new(name("ns.test"), name("hostmaster.test"), 1, 60, 60, 60, 60);
-            response.add_authority(Record::from_rdata(Name::root(), 60, RData::SOA(soa)));
+            let soa = SOA::new(name("ns.test"), name("hostmaster.test"), 1, 60, 60, 60, ttl);
+            response.add_authority(Record::from_rdata(name(registered(&here)), ttl, RData::SOA(soa)));
         }
         response.to_vec().ok()
     }
+}
+
+fn name(text: &str) -> Name {
+    Name::from_str(&format!("{text}.")).expect("a name")
+}
+
+/// The registered domain of a name, where its zone begins: the last two labels. A resolver does not
+/// believe a denial from a zone above the one that it asked for.
+fn registered(name: &str) -> &str {
+    name.rmatch_indices('.').nth(1).map_or(name, |(dot, _)| &name[dot + 1..])
 }

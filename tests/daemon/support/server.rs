@@ -1,0 +1,88 @@
+//! Other people's DNS servers, started with a configuration.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+use super::dns::{Dig, dig};
+use super::{eventually, program};
+
+/// A running server; killed when dropped.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    directory: TempDir,
+    child: Child,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the server's log:\n{}", log(self.directory.path()));
+        }
+    }
+}
+
+impl Server {
+    /// BIND with these statements.
+    pub(crate) async fn named(address: SocketAddr, configuration: impl FnOnce(&Path) -> String) -> Self {
+        Self::start("named", &["-g", "-n", "1", "-c"], address, configuration).await
+    }
+
+    /// Starts a server; returns when it answers.
+    async fn start(
+        name: &str,
+        arguments: &[&str],
+        address: SocketAddr,
+        configuration: impl FnOnce(&Path) -> String,
+    ) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        // A copy: where AppArmor confines servers, it knows them by their path and keeps them out of
+        // this directory. Made by another process: a program that is open for writing here, and so in
+        // whatever another test is just starting, cannot be run.
+        let copy = directory.path().join(name);
+        let copied = Command::new("cp").arg(program(name)).arg(&copy).status().await.expect("cp runs");
+        assert!(copied.success());
+        let file = directory.path().join("configuration");
+        fs::write(&file, configuration(directory.path())).expect("written");
+        let log_file = fs::File::create(directory.path().join("log")).expect("a log");
+        let mut command = Command::new(copy);
+        command.args(arguments).arg(file).kill_on_drop(true).stdin(Stdio::null());
+        command.stdout(log_file.try_clone().expect("a log")).stderr(log_file);
+        let mut child = command.spawn().expect("the server starts");
+        eventually("the server answers", async || {
+            if let Some(status) = child.try_wait().expect("a status") {
+                panic!("{name} ended with {status}:\n{}", log(directory.path()));
+            }
+            let answer = dig(address, "ready.invalid", "A").await;
+            if answer.status.is_empty() { Err(log(directory.path())) } else { Ok(()) }
+        })
+        .await;
+        Self { address, directory, child }
+    }
+
+    /// Ends it; its address is free afterwards.
+    pub(crate) async fn stop(mut self) {
+        self.child.kill().await.expect("it is killed");
+    }
+
+    /// Asks until there is an answer that is no failure: a server under load may need two attempts.
+    pub(crate) async fn ask(&self, name: &str, kind: &str) -> Dig {
+        eventually(&format!("an answer for {name} {kind}"), async || {
+            let answer = dig(self.address, name, kind).await;
+            if matches!(answer.status.as_str(), "" | "SERVFAIL") {
+                Err(format!("{answer:?}"))
+            } else {
+                Ok(answer)
+            }
+        })
+        .await
+    }
+}
+
+fn log(directory: &Path) -> String {
+    fs::read_to_string(directory.join("log")).unwrap_or_default()
+}
