@@ -1,6 +1,7 @@
 //! The README's recipes, each in the server that it is for, between clients, the daemon and public DNS.
 
 mod bind;
+mod unbound;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -200,6 +201,11 @@ fn recipe(heading: &str, text: &str) -> String {
     let blocks = section.split("```").skip(1).step_by(2);
     let block = blocks.filter_map(|block| Some(block.split_once('\n')?.1)).find(|block| block.contains(text));
     block.unwrap_or_else(|| panic!("no recipe with {text:?} under {heading:?}")).to_owned()
+}
+
+/// A recipe without the lines that hold this text.
+fn without(recipe: &str, text: &str) -> String {
+    recipe.lines().filter(|line| !line.contains(text)).map(|line| format!("{line}\n")).collect()
 }
 
 /// The same recipe for the privatelink zones in place of the public suffixes.

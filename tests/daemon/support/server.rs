@@ -32,6 +32,10 @@ impl Server {
         Self::start("named", &["-g", "-n", "1", "-c"], address, configuration).await
     }
 
+    pub(crate) async fn unbound(address: SocketAddr, configuration: impl FnOnce(&Path) -> String) -> Self {
+        Self::start("unbound", &["-d", "-c"], address, configuration).await
+    }
+
     /// Starts a server; returns when it answers.
     async fn start(
         name: &str,
