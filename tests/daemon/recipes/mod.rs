@@ -1,6 +1,7 @@
 //! The README's recipes, each in the server that it is for, between clients, the daemon and public DNS.
 
 mod bind;
+mod dnsmasq;
 mod unbound;
 
 use std::net::{Ipv4Addr, SocketAddr};

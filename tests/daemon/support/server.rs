@@ -36,6 +36,10 @@ impl Server {
         Self::start("unbound", &["-d", "-c"], address, configuration).await
     }
 
+    pub(crate) async fn dnsmasq(address: SocketAddr, configuration: impl FnOnce(&Path) -> String) -> Self {
+        Self::start("dnsmasq", &["-k", "-C"], address, configuration).await
+    }
+
     /// Starts a server; returns when it answers.
     async fn start(
         name: &str,
