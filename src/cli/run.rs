@@ -80,7 +80,7 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
     let serving =
         Arc::new(ArcSwap::from_pointee(Serving::new(Arc::new(Image::default()), &config.dns, None)));
 
-    // Listeners first: while the rest starts, queries are answered SERVFAIL or wait in the socket.
+    // Sockets first, so that queries wait in them; answers begin once the stored records are there.
     let (deaths_sender, mut deaths) = mpsc::unbounded_channel();
     let mut listeners = Listeners::new(serving.clone(), counters.clone(), deaths_sender);
     let passed = systemd::sockets()?;
@@ -88,7 +88,7 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
     if is_passed {
         listeners.take(passed)?;
     } else {
-        listeners.listen(&config.dns.listen, config.dns.udp_threads)?;
+        listeners.bind(&config.dns.listen, config.dns.udp_threads)?;
     }
     let admin_listener = TcpListener::bind(config.admin_listen)
         .await
@@ -109,6 +109,7 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
         statistics,
     };
     let (engine, handle) = Engine::open(parts, Timestamp::now()).await?;
+    listeners.start()?;
     let stop = CancellationToken::new();
     let mut engine = tokio::spawn(engine.run(stop.clone()));
     let routes =

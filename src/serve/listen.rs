@@ -55,17 +55,24 @@ pub struct Passed {
 
 /// Everything that listens; stops when dropped.
 pub struct Listeners {
-    shared: Shared,
-    counters: Arc<Counters>,
-    connections: Arc<Connections>,
-    deaths: mpsc::UnboundedSender<String>,
+    work: Work,
     open: BTreeMap<SocketAddr, Listener>,
     passed: Vec<Listener>,
 }
 
-/// The sockets of one address.
+/// What threads and tasks work with.
+struct Work {
+    shared: Shared,
+    counters: Arc<Counters>,
+    connections: Arc<Connections>,
+    deaths: mpsc::UnboundedSender<String>,
+}
+
+/// The sockets of one address. Until it is started they are bound, so that queries wait in them.
 struct Listener {
     address: SocketAddr,
+    udp: Vec<UdpSocket>,
+    tcp: Option<TcpListener>,
     stop_udp: Arc<AtomicBool>,
     stop_tcp: CancellationToken,
     threads: Vec<thread::JoinHandle<()>>,
@@ -76,34 +83,45 @@ impl Listeners {
     /// No listener yet. The other end of `deaths` learns of threads and tasks that end unasked.
     #[must_use]
     pub fn new(shared: Shared, counters: Arc<Counters>, deaths: mpsc::UnboundedSender<String>) -> Self {
-        Self {
-            shared,
-            counters,
-            connections: Arc::default(),
-            deaths,
-            open: BTreeMap::new(),
-            passed: Vec::new(),
-        }
+        let work = Work { shared, counters, connections: Arc::default(), deaths };
+        Self { work, open: BTreeMap::new(), passed: Vec::new() }
     }
 
-    /// Serves on sockets that systemd passed. Needs a tokio runtime around it.
+    /// Takes sockets that systemd passed; [`start`](Self::start) serves on them.
     ///
     /// # Errors
     /// When a socket cannot be used.
     pub fn take(&mut self, passed: Passed) -> Result<(), ListenError> {
         for socket in passed.udp {
-            let address = local(socket.local_addr(), "UDP")?;
-            let mut listener = Listener::new(address);
-            self.add_udp(&mut listener, socket)?;
+            let mut listener = Listener::new(local(socket.local_addr(), "UDP")?);
+            listener.udp.push(socket);
             self.passed.push(listener);
         }
         for socket in passed.tcp {
-            let address = local(socket.local_addr(), "TCP")?;
-            let mut listener = Listener::new(address);
-            self.add_tcp(&mut listener, socket)?;
+            let mut listener = Listener::new(local(socket.local_addr(), "TCP")?);
+            listener.tcp = Some(socket);
             self.passed.push(listener);
         }
         Ok(())
+    }
+
+    /// Binds addresses; [`start`](Self::start) serves on them.
+    ///
+    /// # Errors
+    /// When an address cannot be opened.
+    pub fn bind(&mut self, addresses: &[SocketAddr], udp_threads: usize) -> Result<(), ListenError> {
+        for address in addresses {
+            self.open.insert(*address, Listener::bind(*address, udp_threads)?);
+        }
+        Ok(())
+    }
+
+    /// Serves on the sockets that wait for it. Needs a tokio runtime around it.
+    ///
+    /// # Errors
+    /// When a socket cannot be used.
+    pub fn start(&mut self) -> Result<(), ListenError> {
+        self.open.values_mut().chain(&mut self.passed).try_for_each(|listener| self.work.start(listener))
     }
 
     /// Opens what is not open yet and closes what is not wanted any more. When one address cannot
@@ -114,7 +132,9 @@ impl Listeners {
     pub fn listen(&mut self, addresses: &[SocketAddr], udp_threads: usize) -> Result<(), ListenError> {
         let mut opened = Vec::new();
         for address in addresses.iter().filter(|a| !self.open.contains_key(a)) {
-            opened.push((*address, self.open(*address, udp_threads)?));
+            let mut listener = Listener::bind(*address, udp_threads)?;
+            self.work.start(&mut listener)?;
+            opened.push((*address, listener));
         }
         self.open.retain(|address, _| addresses.contains(address));
         self.open.extend(opened);
@@ -142,26 +162,15 @@ impl Listeners {
             let _ = joined.await;
         }
     }
+}
 
-    fn open(&self, address: SocketAddr, udp_threads: usize) -> Result<Listener, ListenError> {
-        let threads = match udp_threads {
-            0 => thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            n => n,
-        };
-        // TCP first and without SO_REUSEPORT: a second daemon on the same port fails here.
-        let tcp = bind_tcp(address).map_err(|source| ListenError { address, protocol: "TCP", source })?;
-        let address = local(tcp.local_addr(), "TCP")?;
-        let mut listener = Listener::new(address);
-        for _ in 0..threads {
-            let socket = bind_udp(address, threads > 1).map_err(|source| ListenError {
-                address,
-                protocol: "UDP",
-                source,
-            })?;
-            self.add_udp(&mut listener, socket)?;
+impl Work {
+    /// Serves on the sockets of a listener.
+    fn start(&self, listener: &mut Listener) -> Result<(), ListenError> {
+        for socket in std::mem::take(&mut listener.udp) {
+            self.add_udp(listener, socket)?;
         }
-        self.add_tcp(&mut listener, tcp)?;
-        Ok(listener)
+        listener.tcp.take().map_or(Ok(()), |socket| self.add_tcp(listener, socket))
     }
 
     fn add_udp(&self, listener: &mut Listener, socket: UdpSocket) -> Result<(), ListenError> {
@@ -214,11 +223,31 @@ impl Listener {
     fn new(address: SocketAddr) -> Self {
         Self {
             address,
+            udp: Vec::new(),
+            tcp: None,
             stop_udp: Arc::default(),
             stop_tcp: CancellationToken::new(),
             threads: Vec::new(),
             tasks: Vec::new(),
         }
+    }
+
+    /// Binds the sockets of an address. For port 0 the system chooses the port.
+    fn bind(address: SocketAddr, udp_threads: usize) -> Result<Self, ListenError> {
+        let threads = match udp_threads {
+            0 => thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            n => n,
+        };
+        // TCP first and without SO_REUSEPORT: a second daemon on the same port fails here.
+        let tcp = bind_tcp(address).map_err(|source| ListenError { address, protocol: "TCP", source })?;
+        let address = local(tcp.local_addr(), "TCP")?;
+        let mut listener = Self::new(address);
+        listener.tcp = Some(tcp);
+        for _ in 0..threads {
+            let socket = bind_udp(address, threads > 1);
+            listener.udp.push(socket.map_err(|source| ListenError { address, protocol: "UDP", source })?);
+        }
+        Ok(listener)
     }
 
     fn signal(&self) {

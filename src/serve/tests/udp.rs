@@ -257,6 +257,7 @@ async fn sockets_from_systemd_are_served() {
     let dns = Dns { allow_query: list, ..dns(&[]) };
     let mut server = Server::idle(&dns);
     server.listeners.take(Passed { udp: vec![udp], tcp: vec![tcp] }).expect("taken");
+    server.listeners.start().expect("started");
     assert_eq!(server.listeners.addresses().len(), 2);
     for (from, asked) in [("127.0.0.1", "127.0.0.2"), ("::1", "::1")] {
         let asked = SocketAddr::new(asked.parse().expect("an address"), port);
