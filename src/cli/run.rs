@@ -133,13 +133,18 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
             _ = terminate.recv() => break Ok(()),
             _ = interrupt.recv() => break Ok(()),
             _ = hangup.recv() => {
-                systemd::reloading();
+                // Before the first answer that can be given it is not ready, and a reload does not make it so.
+                if is_ready {
+                    systemd::reloading();
+                }
                 let observer = observer.clone();
                 let reloader = Reloader { file, engine: &handle, observer, filter, passed: is_passed };
                 if let Err(error) = reloader.reload(&mut config, &mut azure, &mut listeners).await {
                     break Err(error);
                 }
-                systemd::ready();
+                if is_ready {
+                    systemd::ready();
+                }
             }
             _ = user.recv() => {
                 let count = handle.ask(Command::Poll).await?;

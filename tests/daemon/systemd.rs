@@ -12,11 +12,11 @@ use tokio::net::UnixDatagram;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::support::DEADLINE;
 use crate::support::azure::Azure;
 use crate::support::daemon::Daemon;
 use crate::support::dns::{dig, dig_with};
 use crate::support::home::{BINARY, Home};
+use crate::support::{DEADLINE, eventually};
 
 /// The receiving end of `sd_notify`.
 struct Notifications {
@@ -56,6 +56,16 @@ async fn notified(home: &Home) -> (Daemon, Notifications) {
     (Daemon::start(command).await, Notifications { socket, all: Vec::new() })
 }
 
+/// Waits for the first reload.
+async fn reloaded(daemon: &Daemon) {
+    eventually("the reload", async || {
+        let log = daemon.log();
+        let reloaded = log.iter().any(|line| line["message"] == "configuration reloaded");
+        if reloaded { Ok(()) } else { Err(format!("{log:?}")) }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn ready_comes_with_the_first_answer_and_stopping_with_the_end() {
     let azure = Azure::start().await;
@@ -70,12 +80,16 @@ async fn ready_comes_with_the_first_answer_and_stopping_with_the_end() {
     }
     assert_eq!(dig(daemon.dns(), &azure.hub(), "A").await.status, "SERVFAIL");
     assert!(!systemd.saw("READY=1"), "{:?}", systemd.all);
+    // Nor does a reload make it so.
+    daemon.signal(Signal::HUP);
+    reloaded(&daemon).await;
 
     azure.with(|world| {
         world.faults.clear();
         Ok(())
     });
     systemd.until("READY=1").await;
+    assert!(!systemd.saw("RELOADING=1"), "{:?}", systemd.all);
     assert_eq!(dig(daemon.dns(), &azure.hub(), "A").await.status, "NOERROR", "ready means answers");
     let status = systemd.until("STATUS=").await;
     assert!(status.contains("6 names in 4 zones"), "{status}");
@@ -202,12 +216,7 @@ async fn passed_sockets_are_served_instead_of_configured_ones() {
     }
     // A reload opens nothing of the configuration either.
     daemon.signal(Signal::HUP);
-    crate::support::eventually("the reload", async || {
-        let log = daemon.log();
-        let reloaded = log.iter().any(|line| line["message"] == "configuration reloaded");
-        if reloaded { Ok(()) } else { Err(format!("{log:?}")) }
-    })
-    .await;
+    reloaded(&daemon).await;
     assert_eq!(dig(address, &azure.hub(), "A").await.status, "NOERROR");
     let (status, _) = daemon.end(Signal::TERM).await;
     assert!(status.success());
