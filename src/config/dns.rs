@@ -26,12 +26,9 @@ pub(super) fn read(root: &Section<'_>, poll_interval: Duration, report: &mut Rep
     });
     report_overlaps(&listen, "dns.listen", report);
 
-    let admin = root.child("admin", report);
-    let example = "\"127.0.0.1:9853\"";
-    let admin_listen = admin
-        .read("listen", example, report, |field| address(field, 9853))
-        .unwrap_or_else(|| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9853));
+    let admin_listen = admin_listen(root, report);
     if let Some(other) = listen.iter().find(|item| overlap(item.value, admin_listen)) {
+        let admin = root.child("admin", report);
         let place = admin.node("listen").map_or(&other.place, |(_, node)| &node.place);
         let wrong = Wrong::new(
             format!("{admin_listen} collides with {} of dns.listen", other.value),
@@ -80,6 +77,13 @@ pub(super) fn read(root: &Section<'_>, poll_interval: Duration, report: &mut Rep
         stale_after,
     };
     (dns, admin_listen)
+}
+
+/// The address of `[admin]`.
+pub(super) fn admin_listen(root: &Section<'_>, report: &mut Report) -> SocketAddr {
+    root.child("admin", report)
+        .read("listen", "\"127.0.0.1:9853\"", report, |field| address(field, 9853))
+        .unwrap_or_else(|| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9853))
 }
 
 fn rate_limit(dns: &Section<'_>, report: &mut Report) -> RateLimit {

@@ -2,16 +2,54 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::error::{ConfigErrors, Place};
 use super::file::{Checked, check};
-use super::overlay;
-use super::reader::{NamedFile, Report, Wrong};
+use super::reader::{NamedFile, Report, Section, Wrong};
 use super::types::Config;
+use super::{daemon, dns, overlay, tree};
 
 /// No configuration comes near; keeps a wrong path, such as that of a disk, out of memory.
 const MAX_BYTES: u64 = 1 << 20;
+
+/// Where a running daemon is reached. Read without a look at the rest of the configuration, so that
+/// a file that somebody is editing does not make a healthy daemon look ill.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contact {
+    /// The address of the admin listener.
+    pub admin_listen: SocketAddr,
+    /// Where the token of the API is.
+    pub state_directory: PathBuf,
+}
+
+/// What a [`Contact`] is made of.
+const CONTACT: [&str; 2] = ["admin.listen", "state.directory"];
+
+impl Contact {
+    /// Reads the two keys from what can be read of the file, and from the environment.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or one of the two values is wrong.
+    pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
+        let mut report = Report::new(&path.display().to_string(), None);
+        let mut environment = environment(&mut report);
+        environment.retain(|(name, _)| CONTACT.iter().any(|key| overlay::stands_for(name, key)));
+        let text = read(path).unwrap_or_else(|wrong| {
+            report.push(&Place::File, "", wrong);
+            String::new()
+        });
+        let mut table = tree::recover(&text);
+        overlay::apply(environment, &mut table, &mut report);
+        let root = Section::root(&table);
+        let contact = Self {
+            admin_listen: dns::admin_listen(&root, &mut report),
+            state_directory: daemon::state_directory(&root, &mut report),
+        };
+        if report.is_clean() { Ok(contact) } else { Err(report.into_errors()) }
+    }
+}
 
 /// A configuration and where it came from.
 #[derive(Debug, Clone, PartialEq, Eq)]

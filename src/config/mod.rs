@@ -28,7 +28,7 @@ mod zones;
 
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use file::parse;
-pub use load::Loaded;
+pub use load::{Contact, Loaded};
 pub use prefix::PrefixError;
 pub use types::{Azure, Cloud, Config, Credential, Discovery, Dns, Log, Prefix, RateLimit, UserAssigned};
 

@@ -322,11 +322,36 @@ fn loading_looks_at_the_files_that_are_named() {
     assert_eq!(loaded.config.applications.len(), 1);
 }
 
+#[test]
+fn a_half_edited_file_still_tells_where_the_daemon_is() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("config.toml");
+    let contact = |text: &str| {
+        fs::write(&path, text).expect("written");
+        Contact::load(&path)
+    };
+    let expected = Contact {
+        admin_listen: "127.0.0.1:9".parse().expect("an address"),
+        state_directory: "/srv/state".into(),
+    };
+    let keys = "[admin]\nlisten = '127.0.0.1:9'\n[state]\ndirectory = '/srv/state'\n";
+    for rest in ["version = 7", "[azure.credential]\nkind = 'client-secret'", "nonsense", "[dns\nlisten = [5"]
+    {
+        assert_eq!(contact(&format!("{keys}{rest}\n")).as_ref(), Ok(&expected), "{rest}");
+    }
+    assert_eq!(contact("nonsense").expect("defaults").admin_listen.port(), 9853);
+    let told = contact("[admin]\nlisten = 'nowhere'\n").expect_err("a wrong address").to_string();
+    assert!(told.contains(":2: admin.listen: \"nowhere\" is no IP address"), "{told}");
+    fs::remove_file(&path).expect("removed");
+    assert!(Contact::load(&path).expect_err("no file").to_string().contains("cannot read the configuration"));
+}
+
 proptest! {
     #[test]
     fn any_text_is_survived(text in ".*", name in "[A-Za-z_.]{0,20}", value in ".*") {
         let variable = format!("PRIVATELINK_DNS__{name}");
         let _ = with(&text, &[(variable.as_str(), value.as_str())]);
+        tree::recover(&text);
     }
 
     #[test]

@@ -84,6 +84,23 @@ async fn a_loss_of_everything_waits_for_the_operator() {
 }
 
 #[tokio::test]
+async fn a_half_edited_file_does_not_make_a_healthy_daemon_look_ill() {
+    let azure = Azure::start().await;
+    let home = Home::new(&azure);
+    let daemon = home.start().await;
+    daemon.shows(&azure).await;
+    let right = fs::read_to_string(home.config()).expect("the configuration");
+    fs::write(home.config(), right.replace("[[application]]", "[[application]\nidd = ")).expect("written");
+    assert_eq!(home.run(&daemon, &["check-config"]).await.code, Some(1));
+    for arguments in [&["health", "--ready"][..], &["status"], &["approve", "--all"]] {
+        let said = home.run(&daemon, arguments).await;
+        // Nothing is held; that is the daemon's answer.
+        let expected = if arguments[0] == "approve" { "no held removal matches" } else { "" };
+        assert!(said.err.contains(expected) && (said.code == Some(0)) == expected.is_empty(), "{said:?}");
+    }
+}
+
+#[tokio::test]
 async fn names_that_come_back_end_a_rejection() {
     let azure = Azure::start().await;
     let home = Home::new(&azure);
