@@ -169,6 +169,7 @@ impl Case {
     /// The next poll is good; without a token, the one after the pause that the failure brings.
     async fn recover(self, bench: &mut Bench, application: &ResourceId) {
         if self.operation == Operation::Token {
+            // Nothing tells the end of the pause; the limit of every test here ends this.
             while bench.azure.check_credential().await.is_err() {
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }

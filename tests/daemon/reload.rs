@@ -17,7 +17,7 @@ const SUCCESSFUL: &str = "privatelink_dns_config_last_reload_successful";
 const UDP: &str = "privatelink_dns_dns_requests_total{family=\"4\",proto=\"udp\",type=\"A\"}";
 
 /// Reloads a right configuration; returns when it is in force.
-async fn reload(daemon: &Daemon, home: &Home) {
+pub(crate) async fn reload(daemon: &Daemon, home: &Home) {
     home.write();
     let reloaded =
         |daemon: &Daemon| daemon.log().iter().filter(|l| l["message"] == "configuration reloaded").count();
