@@ -19,6 +19,9 @@ use super::{Shared, mmsg, tcp, udp};
 /// Datagrams that wait while a thread is busy.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
+/// How often port 0 is tried: the port that the system chose for TCP may be taken for UDP.
+const CHOICES: usize = 32;
+
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
 
@@ -234,6 +237,17 @@ impl Listener {
 
     /// Binds the sockets of an address. For port 0 the system chooses the port.
     fn bind(address: SocketAddr, udp_threads: usize) -> Result<Self, ListenError> {
+        let taken = |error: &ListenError| error.source.kind() == io::ErrorKind::AddrInUse;
+        for _ in 1..CHOICES {
+            match Self::try_bind(address, udp_threads) {
+                Err(error) if address.port() == 0 && taken(&error) => {}
+                result => return result,
+            }
+        }
+        Self::try_bind(address, udp_threads)
+    }
+
+    fn try_bind(address: SocketAddr, udp_threads: usize) -> Result<Self, ListenError> {
         let threads = match udp_threads {
             0 => thread::available_parallelism().map_or(1, std::num::NonZero::get),
             n => n,

@@ -164,37 +164,45 @@ async fn a_new_generation_is_served_at_once() {
     server.stop().await;
 }
 
-/// A port that is free on 127.0.0.1 and 127.0.0.2, for UDP and TCP alike.
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
-    listener.local_addr().expect("an address").port()
+#[test]
+fn a_port_is_chosen_that_is_free_for_udp_too() {
+    // So many are taken that, of as many choices as below, one meets one of them nearly always.
+    let taken: Vec<_> =
+        (0..300).map(|_| std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket")).collect();
+    let mut server = Server::idle(&dns(&[]));
+    for _ in 0..500 {
+        server.listeners.bind(&[([127, 0, 0, 1], 0).into()], 1).expect("bound");
+    }
+    drop(taken);
 }
 
 #[tokio::test]
 async fn a_reload_opens_and_closes_and_leaves_the_rest_alone() {
     let mut server = Server::idle(&dns(&[]));
-    let [first, second]: [SocketAddr; 2] =
-        [([127, 0, 0, 1], free_port()).into(), ([127, 0, 0, 2], free_port()).into()];
+    // As configured, and with the port that they got.
+    let wanted: [SocketAddr; 2] = [([127, 0, 0, 1], 0).into(), ([127, 0, 0, 2], 0).into()];
     let client = client("127.0.0.1").await;
 
-    server.listeners.listen(&[first], 1).expect("listening");
+    server.listeners.listen(&wanted[..1], 1).expect("listening");
+    let first = server.address();
     let mut kept = connect("127.0.0.1", first).await;
     assert!(ask_over(&mut kept, &query(DEVICE, A)).await.is_some());
 
-    server.listeners.listen(&[second, first], 1).expect("listening");
+    server.listeners.listen(&wanted, 1).expect("listening");
+    let second = server.listeners.addresses()[1];
     assert_eq!(server.listeners.addresses(), [first, second]);
     ask(&client, second, &query(DEVICE, A)).await;
     assert!(ask_over(&mut kept, &query(DEVICE, A)).await.is_some(), "the first is the same as before");
 
     // An address that cannot be opened: nothing changes, not even what would have been closed.
-    let impossible = SocketAddr::from(([192, 0, 2, 254], second.port()));
-    let error = server.listeners.listen(&[second, impossible], 1).expect_err("not our address");
+    let impossible = SocketAddr::from(([192, 0, 2, 254], 0));
+    let error = server.listeners.listen(&[wanted[1], impossible], 1).expect_err("not our address");
     assert!(error.to_string().ends_with("no interface of this machine has the address"), "{error}");
     assert_eq!(server.listeners.addresses(), [first, second]);
     ask(&client, first, &query(DEVICE, A)).await;
     assert!(ask_over(&mut kept, &query(DEVICE, A)).await.is_some());
 
-    server.listeners.listen(&[second], 1).expect("listening");
+    server.listeners.listen(&wanted[1..], 1).expect("listening");
     assert_eq!(server.listeners.addresses(), [second]);
     assert_eq!(next(&mut kept).await, None, "connections end with their address");
     ask(&client, second, &query(DEVICE, A)).await;
