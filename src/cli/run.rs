@@ -86,7 +86,7 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
     let passed = systemd::sockets()?;
     let is_passed = !(passed.udp.is_empty() && passed.tcp.is_empty());
     if is_passed {
-        listeners.take(passed)?;
+        listeners.take(passed, config.dns.udp_threads)?;
     } else {
         listeners.bind(&config.dns.listen, config.dns.udp_threads)?;
     }

@@ -90,13 +90,19 @@ impl Listeners {
         Self { work, open: BTreeMap::new(), passed: Vec::new() }
     }
 
-    /// Takes sockets that systemd passed; [`start`](Self::start) serves on them.
+    /// Takes sockets that systemd passed; [`start`](Self::start) serves on them, with `udp_threads`
+    /// threads on each UDP socket.
     ///
     /// # Errors
     /// When a socket cannot be used.
-    pub fn take(&mut self, passed: Passed) -> Result<(), ListenError> {
+    pub fn take(&mut self, passed: Passed, udp_threads: usize) -> Result<(), ListenError> {
         for socket in passed.udp {
-            let mut listener = Listener::new(local(socket.local_addr(), "UDP")?);
+            let address = local(socket.local_addr(), "UDP")?;
+            let mut listener = Listener::new(address);
+            for _ in 1..threads(udp_threads) {
+                let copy = socket.try_clone();
+                listener.udp.push(copy.map_err(|source| ListenError { address, protocol: "UDP", source })?);
+            }
             listener.udp.push(socket);
             self.passed.push(listener);
         }
@@ -248,10 +254,7 @@ impl Listener {
     }
 
     fn try_bind(address: SocketAddr, udp_threads: usize) -> Result<Self, ListenError> {
-        let threads = match udp_threads {
-            0 => thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            n => n,
-        };
+        let threads = threads(udp_threads);
         // TCP first and without SO_REUSEPORT: a second daemon on the same port fails here.
         let tcp = bind_tcp(address).map_err(|source| ListenError { address, protocol: "TCP", source })?;
         let address = local(tcp.local_addr(), "TCP")?;
@@ -298,6 +301,14 @@ impl Drop for Obituary {
             // Nobody listens any more only while the process ends.
             let _ = self.deaths.send(who);
         }
+    }
+}
+
+/// As many as configured; 0 stands for one a core.
+fn threads(configured: usize) -> usize {
+    match configured {
+        0 => thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        n => n,
     }
 }
 

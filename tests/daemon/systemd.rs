@@ -206,10 +206,15 @@ async fn passed_sockets_are_served_instead_of_configured_ones() {
     let mut home = Home::new(&azure);
     // Nobody could listen there.
     home.settings.listen = vec!["192.0.2.1:53".to_owned()];
-    home.write();
+    home.settings.dns = "udp_threads = 3";
     let (address, sockets) = bound();
     let daemon = Daemon::start(passing(&home, sockets)).await;
     assert_eq!(daemon.dns, [address, address]);
+    let threads = std::fs::read_dir(format!("/proc/{}/task", daemon.id())).expect("threads");
+    let name = |thread: std::io::Result<std::fs::DirEntry>| {
+        std::fs::read_to_string(thread.expect("a thread").path().join("comm")).unwrap_or_default()
+    };
+    assert_eq!(threads.map(name).filter(|name| name == "dns-udp\n").count(), 3);
     daemon.shows(&azure).await;
     for option in ["+notcp", "+tcp"] {
         assert_eq!(dig_with(address, &azure.hub(), "A", &[option]).await.status, "NOERROR", "{option}");

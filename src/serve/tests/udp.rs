@@ -256,7 +256,7 @@ async fn sockets_from_systemd_are_served() {
     let list = vec![prefix("127.0.0.0/8"), prefix("::1/128")];
     let dns = Dns { allow_query: list, ..dns(&[]) };
     let mut server = Server::idle(&dns);
-    server.listeners.take(Passed { udp: vec![udp], tcp: vec![tcp] }).expect("taken");
+    server.listeners.take(Passed { udp: vec![udp], tcp: vec![tcp] }, 2).expect("taken");
     server.listeners.start().expect("started");
     assert_eq!(server.listeners.addresses().len(), 2);
     for (from, asked) in [("127.0.0.1", "127.0.0.2"), ("::1", "::1")] {
