@@ -74,7 +74,7 @@ impl Reloader<'_> {
             Arc::new(Azure::new(&config.azure, self.observer.clone())?)
         };
         if !self.passed {
-            listeners.listen(&config.dns.listen, config.dns.udp_threads)?;
+            listeners.listen(&config.dns.listen, config.dns.udp_threads).await?;
         }
         Ok((Arc::new(config), client))
     }

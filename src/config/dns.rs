@@ -119,7 +119,7 @@ fn address(field: &Field<'_>, port: u16) -> Result<SocketAddr, Wrong> {
 
 /// Whether two sockets cannot be bound together, or would share their packets by chance. Port 0
 /// takes any free port and is never in the way.
-fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+pub(crate) fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() == b.port()
         && a.port() != 0
         && a.is_ipv4() == b.is_ipv4()

@@ -26,6 +26,7 @@ mod tree;
 mod types;
 mod zones;
 
+pub(crate) use dns::overlap;
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use file::parse;
 pub use load::{Contact, Loaded};

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::counters::Counters;
 use super::tcp::Connections;
 use super::{Shared, mmsg, tcp, udp};
+use crate::config::overlap;
 
 /// Datagrams that wait while a thread is busy.
 const RECEIVE_BUFFER: usize = 4 << 20;
@@ -133,21 +134,53 @@ impl Listeners {
         self.open.values_mut().chain(&mut self.passed).try_for_each(|listener| self.work.start(listener))
     }
 
-    /// Opens what is not open yet and closes what is not wanted any more. When one address cannot
-    /// be opened, nothing changes. Needs a tokio runtime around it.
+    /// Opens what is not open yet and closes what is not wanted any more. What is in the way of a new
+    /// address, as a wildcard is of an address of its port, is closed first. When one address cannot
+    /// be opened, everything is as before. Needs a tokio runtime around it.
     ///
     /// # Errors
     /// When an address cannot be opened.
-    pub fn listen(&mut self, addresses: &[SocketAddr], udp_threads: usize) -> Result<(), ListenError> {
-        let mut opened = Vec::new();
-        for address in addresses.iter().filter(|a| !self.open.contains_key(a)) {
-            let mut listener = Listener::bind(*address, udp_threads)?;
-            self.work.start(&mut listener)?;
-            opened.push((*address, listener));
+    pub async fn listen(&mut self, addresses: &[SocketAddr], udp_threads: usize) -> Result<(), ListenError> {
+        let new: Vec<_> = addresses.iter().copied().filter(|a| !self.open.contains_key(a)).collect();
+        let mut closed = Vec::new();
+        for (address, listener) in std::mem::take(&mut self.open) {
+            if !addresses.contains(&address) && new.iter().any(|new| overlap(*new, address)) {
+                listener.end().await;
+                closed.push(address);
+            } else {
+                self.open.insert(address, listener);
+            }
         }
-        self.open.retain(|address, _| addresses.contains(address));
-        self.open.extend(opened);
-        Ok(())
+        match self.open_all(&new, udp_threads) {
+            Ok(opened) => {
+                self.open.retain(|address, _| addresses.contains(address));
+                self.open.extend(opened);
+                Ok(())
+            }
+            Err(error) => {
+                for address in closed {
+                    match self.open_all(&[address], udp_threads) {
+                        Ok(opened) => self.open.extend(opened),
+                        Err(error) => {
+                            tracing::error!("{error}; it is not served until a reload or a restart")
+                        }
+                    }
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Serves on addresses; on none, when one of them cannot be bound.
+    fn open_all(
+        &self,
+        addresses: &[SocketAddr],
+        udp_threads: usize,
+    ) -> Result<Vec<(SocketAddr, Listener)>, ListenError> {
+        let bind = |address: &SocketAddr| Ok((*address, Listener::bind(*address, udp_threads)?));
+        let mut bound = addresses.iter().map(bind).collect::<Result<Vec<_>, ListenError>>()?;
+        bound.iter_mut().try_for_each(|(_, listener)| self.work.start(listener))?;
+        Ok(bound)
     }
 
     /// The addresses that are served, with the port that the system chose for port 0.
@@ -160,15 +193,8 @@ impl Listeners {
     pub async fn stop(self) {
         let listeners: Vec<_> = self.open.into_values().chain(self.passed).collect();
         listeners.iter().for_each(Listener::signal);
-        for mut listener in listeners {
-            for task in std::mem::take(&mut listener.tasks) {
-                // A panic has been reported through `deaths`.
-                let _ = task.await;
-            }
-            let threads = std::mem::take(&mut listener.threads);
-            let joined =
-                tokio::task::spawn_blocking(move || threads.into_iter().for_each(|t| drop(t.join())));
-            let _ = joined.await;
+        for listener in listeners {
+            listener.end().await;
         }
     }
 }
@@ -265,6 +291,18 @@ impl Listener {
             listener.udp.push(socket.map_err(|source| ListenError { address, protocol: "UDP", source })?);
         }
         Ok(listener)
+    }
+
+    /// Stops it and waits until its sockets are closed.
+    async fn end(mut self) {
+        self.signal();
+        for task in std::mem::take(&mut self.tasks) {
+            // A panic has been reported through `deaths`.
+            let _ = task.await;
+        }
+        let threads = std::mem::take(&mut self.threads);
+        let joined = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|t| drop(t.join())));
+        let _ = joined.await;
     }
 
     fn signal(&self) {

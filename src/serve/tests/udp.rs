@@ -183,12 +183,12 @@ async fn a_reload_opens_and_closes_and_leaves_the_rest_alone() {
     let wanted: [SocketAddr; 2] = [([127, 0, 0, 1], 0).into(), ([127, 0, 0, 2], 0).into()];
     let client = client("127.0.0.1").await;
 
-    server.listeners.listen(&wanted[..1], 1).expect("listening");
+    server.listeners.listen(&wanted[..1], 1).await.expect("listening");
     let first = server.address();
     let mut kept = connect("127.0.0.1", first).await;
     assert!(ask_over(&mut kept, &query(DEVICE, A)).await.is_some());
 
-    server.listeners.listen(&wanted, 1).expect("listening");
+    server.listeners.listen(&wanted, 1).await.expect("listening");
     let second = server.listeners.addresses()[1];
     assert_eq!(server.listeners.addresses(), [first, second]);
     ask(&client, second, &query(DEVICE, A)).await;
@@ -196,16 +196,46 @@ async fn a_reload_opens_and_closes_and_leaves_the_rest_alone() {
 
     // An address that cannot be opened: nothing changes, not even what would have been closed.
     let impossible = SocketAddr::from(([192, 0, 2, 254], 0));
-    let error = server.listeners.listen(&[wanted[1], impossible], 1).expect_err("not our address");
+    let error = server.listeners.listen(&[wanted[1], impossible], 1).await.expect_err("not our address");
     assert!(error.to_string().ends_with("no interface of this machine has the address"), "{error}");
     assert_eq!(server.listeners.addresses(), [first, second]);
     ask(&client, first, &query(DEVICE, A)).await;
     assert!(ask_over(&mut kept, &query(DEVICE, A)).await.is_some());
 
-    server.listeners.listen(&wanted[1..], 1).expect("listening");
+    server.listeners.listen(&wanted[1..], 1).await.expect("listening");
     assert_eq!(server.listeners.addresses(), [second]);
     assert_eq!(next(&mut kept).await, None, "connections end with their address");
     ask(&client, second, &query(DEVICE, A)).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_wildcard_makes_room_for_an_address_of_its_port_and_back() {
+    let mut server = Server::idle(&dns(&[]));
+    let single = loop {
+        let tcp = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let address = tcp.local_addr().expect("an address");
+        drop(tcp);
+        // Somebody may be faster.
+        if server.listeners.listen(&[address], 2).await.is_ok() {
+            break address;
+        }
+    };
+    let wildcard = SocketAddr::from(([0, 0, 0, 0], single.port()));
+    let client = client("127.0.0.1").await;
+    for wanted in [wildcard, single, wildcard] {
+        server.listeners.listen(&[wanted], 2).await.expect("listening");
+        assert_eq!(server.listeners.addresses(), [wanted]);
+        ask(&client, single, &query(DEVICE, A)).await;
+        assert!(ask_over(&mut connect("127.0.0.1", single).await, &query(DEVICE, A)).await.is_some());
+    }
+
+    // What was closed to make room is opened again when there is more in the way.
+    let impossible = SocketAddr::from(([192, 0, 2, 254], single.port()));
+    let error = server.listeners.listen(&[single, impossible], 2).await.expect_err("not our address");
+    assert!(error.to_string().contains("192.0.2.254"), "{error}");
+    assert_eq!(server.listeners.addresses(), [wildcard]);
+    ask(&client, single, &query(DEVICE, A)).await;
     server.stop().await;
 }
 
@@ -214,7 +244,7 @@ async fn a_port_in_use_is_told_with_what_to_do() {
     let mut server = Server::idle(&dns(&[]));
     let tcp = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
     let address = tcp.local_addr().expect("an address");
-    let error = server.listeners.listen(&[address], 2).expect_err("in use").to_string();
+    let error = server.listeners.listen(&[address], 2).await.expect_err("in use").to_string();
     assert_eq!(
         error,
         format!(
@@ -225,18 +255,18 @@ async fn a_port_in_use_is_told_with_what_to_do() {
     drop(tcp);
     let udp = std::net::UdpSocket::bind(address).expect("a socket");
     for threads in [1, 2] {
-        let error = server.listeners.listen(&[address], threads).expect_err("in use").to_string();
+        let error = server.listeners.listen(&[address], threads).await.expect_err("in use").to_string();
         assert!(
             error.starts_with(&format!("cannot listen on UDP {address}: Address already in use")),
             "{error}"
         );
     }
     drop(udp);
-    server.listeners.listen(&[address], 1).expect("free again");
+    server.listeners.listen(&[address], 1).await.expect("free again");
 
     // A second daemon does not take half of the queries.
     let mut second = Server::idle(&dns(&[]));
-    assert!(second.listeners.listen(&[address], 2).is_err());
+    assert!(second.listeners.listen(&[address], 2).await.is_err());
     second.stop().await;
     server.stop().await;
 }
@@ -267,7 +297,7 @@ async fn sockets_from_systemd_are_served() {
     let mut stream = connect("127.0.0.1", tcp_address).await;
     assert!(ask_over(&mut stream, &query(DEVICE, A)).await.is_some());
     // A reload of the configuration does not touch them.
-    server.listeners.listen(&[], 1).expect("nothing to open");
+    server.listeners.listen(&[], 1).await.expect("nothing to open");
     assert!(ask_over(&mut stream, &query(DEVICE, A)).await.is_some());
     server.stop().await;
 }
@@ -275,6 +305,7 @@ async fn sockets_from_systemd_are_served() {
 #[test]
 fn outside_a_runtime_listening_fails_in_words() {
     let mut server = Server::idle(&dns(&[]));
-    let error = server.listeners.listen(&[([127, 0, 0, 1], 0).into()], 1).expect_err("no runtime");
+    server.listeners.bind(&[([127, 0, 0, 1], 0).into()], 1).expect("bound");
+    let error = server.listeners.start().expect_err("no runtime");
     assert!(error.to_string().starts_with("cannot listen on TCP 127.0.0.1:"), "{error}");
 }
