@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::logging::Filter;
 use super::reload::Reloader;
-use super::{FAILURE, Failure, fail, logging, systemd};
+use super::{FAILURE, Failure, descriptors, fail, logging, systemd};
 use crate::admin::{self, Admin, ArmStatistics, Metrics, Token, is_alive};
 use crate::azure::Azure;
 use crate::config::{Config, Loaded};
@@ -31,15 +31,17 @@ const ADMIN_CONNECTIONS: usize = 64;
 const END: Duration = Duration::from_secs(5);
 
 pub(super) fn main(file: &Path) -> ExitCode {
-    let Loaded { config, variables, .. } = match Config::load(file) {
+    let Loaded { mut config, variables, .. } = match Config::load(file) {
         Ok(loaded) => loaded,
         Err(error) => return fail(&error),
     };
-    let config = Arc::new(config);
     let filter = match logging::start(&config.log) {
         Ok(filter) => filter,
         Err(error) => return fail(&error),
     };
+    descriptors::raise();
+    descriptors::fit(&mut config.dns);
+    let config = Arc::new(config);
     if !variables.is_empty() {
         tracing::info!(variables = variables.join(","), "the environment changes the configuration");
     }

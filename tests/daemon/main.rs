@@ -4,6 +4,7 @@
 mod demo;
 mod failures;
 mod flow;
+mod limits;
 mod metrics;
 mod operator;
 mod persistence;
