@@ -14,6 +14,7 @@ mod dns;
 mod duration;
 mod error;
 mod file;
+mod inspect;
 mod load;
 mod overlay;
 mod prefix;

@@ -28,13 +28,29 @@ pub(super) struct NamedFile {
     pub(super) path: PathBuf,
     pub(super) key: String,
     pub(super) place: Place,
-    /// Whether nobody but its owner and group should be able to read it.
-    pub(super) secret: bool,
+    pub(super) holds: Holds,
+}
+
+/// What a file should hold.
+#[derive(PartialEq)]
+pub(super) enum Holds {
+    /// Certificates of authorities.
+    Authorities,
+    /// A token that somebody else writes.
+    Token,
+    /// A client secret.
+    Secret,
+    /// The certificate of a service principal.
+    Certificate,
+    /// That and its private key.
+    CertificateAndKey,
+    /// The private key of the certificate in that file.
+    KeyOf(PathBuf),
 }
 
 impl Report {
-    pub(super) fn new(file: &str, credentials_directory: Option<String>) -> Self {
-        Self { file: file.to_owned(), errors: Vec::new(), credentials_directory, files: Vec::new() }
+    pub(super) fn new(file: &str) -> Self {
+        Self { file: file.to_owned(), errors: Vec::new(), credentials_directory: None, files: Vec::new() }
     }
 
     pub(super) fn push(&mut self, place: &Place, key: &str, wrong: Wrong) {

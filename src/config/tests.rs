@@ -309,8 +309,12 @@ fn loading_looks_at_the_files_that_are_named() {
     );
     assert!(told(&path).contains(":7: azure.credential.secret_file: cannot read"), "{}", told(&path));
 
-    fs::write(&path, fs::read_to_string(&path).expect("read").replace("azure.ca_file", "#"))
-        .expect("written");
+    // Beside what is wrong with the text.
+    let text = fs::read_to_string(&path).expect("read");
+    fs::write(&path, format!("{text}[dns]\nudp_threads = 'x'\n")).expect("written");
+    assert_eq!(Config::load(&path).expect_err("faults").errors().len(), 3);
+
+    fs::write(&path, text.replace("azure.ca_file", "#")).expect("written");
     fs::write(&secret, "hunter2").expect("written");
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o644)).expect("a mode");
     assert!(told(&path).contains("open to every user (mode 0644)"), "{}", told(&path));

@@ -1,6 +1,8 @@
 //! What an operator does: look, plan, poll, approve, reject.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 
 use privatelink_dns::zones::{FindingKind, Needs};
 use rustix::process::Signal;
@@ -80,6 +82,24 @@ async fn a_loss_of_everything_waits_for_the_operator() {
     assert_eq!((all.code, all.out.as_str()), (Some(0), "5 removals approved\n"), "{all:?}");
     for name in &names {
         assert_eq!(dig(daemon.dns(), name, "A").await.status, "NXDOMAIN", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn faults_of_file_environment_and_named_files_are_told_together() {
+    let azure = Azure::start().await;
+    let home = Home::new(&azure);
+    home.write();
+    let right = fs::read_to_string(home.config()).expect("the configuration");
+    let wrong = right.replace("[azure]", "[azure]\nca_file = \"/nowhere/ca.pem\"") + "\n[guard_]\n";
+    fs::write(home.config(), wrong).expect("written");
+    let mut command = home.environment(BINARY);
+    command.arg("check-config").arg(home.config());
+    command.env("PRIVATELINK_DNS__LOG__LEVEL", OsStr::from_bytes(b"\xff"));
+    let said = said(command).await;
+    assert_eq!(said.code, Some(1));
+    for fault in ["cannot read /nowhere/ca.pem", "guard_", "LOG__LEVEL: its value is no valid UTF-8"] {
+        assert!(said.err.contains(fault), "no {fault:?} in {}", said.err);
     }
 }
 
