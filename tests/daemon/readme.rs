@@ -1,14 +1,18 @@
 //! The README's configurations, commands and recipes work as they stand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use privatelink_dns::azure::Operation;
 use tokio::process::{Child, Command};
 
 use crate::reload::free_address;
-use crate::support::azure::Azure;
+use crate::support::azure::{Azure, public};
+use crate::support::daemon::Daemon;
 use crate::support::dns::dig;
 use crate::support::home::{BINARY, Home, said};
 use crate::support::{eventually, program};
@@ -147,7 +151,7 @@ async fn bind_resolves_through_the_daemon() {
     daemon.shows(&azure).await;
     let directory = tempfile::tempdir().expect("a directory");
     let (file, path) = (directory.path().join("named.conf"), directory.path().display().to_string());
-    let address = free_address().parse::<std::net::SocketAddr>().expect("an address");
+    let address = free_address().parse::<SocketAddr>().expect("an address");
     let zones = forward_zones(daemon.dns().port());
     let text = format!(
         "options {{ directory \"{path}\"; listen-on port {} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};\n\
@@ -174,4 +178,141 @@ async fn bind_resolves_through_the_daemon() {
     })
     .await;
     assert_eq!(dig(address, "none.privatelink.azure-devices.net", "A").await.status, "NXDOMAIN");
+}
+
+#[tokio::test]
+async fn bind_resolves_through_a_static_stub() {
+    let azure = Azure::start().await;
+    let mut home = Home::new(&azure);
+    home.settings.listen = vec!["127.0.0.2:0".to_owned()];
+    let daemon = home.start().await;
+    daemon.shows(&azure).await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let (file, path) = (directory.path().join("named.conf"), directory.path().display().to_string());
+    let address = free_address().parse::<SocketAddr>().expect("an address");
+    let (_, prose) = blocks();
+    let zone = spans(&prose).into_iter().find(|span| span.contains("static-stub;")).expect("a recipe");
+    // `port` is the port to which BIND sends, for tests. The recipe switches the forwarders off.
+    let text = format!(
+        "options {{ directory \"{path}\"; port {}; listen-on port {} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};\n\
+         pid-file none; session-keyfile \"{path}/session.key\"; recursion yes; dnssec-validation no;\n\
+         forward only; forwarders {{ 127.0.0.3; }}; }};\ncontrols {{ }};\n{zone}",
+        daemon.dns().port(),
+        address.port()
+    );
+    fs::write(&file, text).expect("written");
+    let _named = named(&file).await;
+    eventually("BIND's answer", async || {
+        let answer = dig(address, &azure.hub(), "A").await;
+        if answer.data() == ["10.1.0.5"] { Ok(()) } else { Err(format!("{answer:?}")) }
+    })
+    .await;
+}
+
+/// A place where the README's scripts run: its own paths, the daemon's command as installed, and
+/// commands that only write down that they were called.
+struct Host {
+    directory: tempfile::TempDir,
+}
+
+impl Host {
+    fn new(home: &Home, daemon: &Daemon) -> Self {
+        let host = Self { directory: tempfile::tempdir().expect("a directory") };
+        for directory in ["bin", "etc/bind", "etc/systemd/resolved.conf.d", "run"] {
+            fs::create_dir_all(host.path(directory)).expect("a directory");
+        }
+        for called in ["rndc", "systemctl"] {
+            host.command(called, &format!("echo {called} \"$@\" >>{}", host.path("called").display()));
+        }
+        let config = home.config();
+        host.command(
+            "privatelink-dns",
+            &format!(
+                "PRIVATELINK_DNS__ADMIN__LISTEN={} exec {BINARY} \"$@\" --config {}",
+                daemon.admin,
+                config.display()
+            ),
+        );
+        host
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn command(&self, name: &str, text: &str) {
+        let path = self.path("bin").join(name);
+        fs::write(&path, format!("#!/bin/sh\n{text}\n")).expect("written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a mode");
+    }
+
+    /// Runs the README's script that has this text; gives its exit code.
+    async fn run(&self, text: &str) -> Option<i32> {
+        let (blocks, _) = blocks();
+        let script = blocks.into_iter().find(|(language, block)| language == "sh" && block.contains(text));
+        let root = self.directory.path().display();
+        let script = script.expect("a script").1.replace("/etc/", &format!("{root}/etc/"));
+        let script = script.replace("/run/", &format!("{root}/run/"));
+        let mut shell = Command::new("sh");
+        let path = std::env::var("PATH").unwrap_or_default();
+        shell.args(["-c", &script]);
+        shell.env("PATH", format!("{root}/bin:{path}:/usr/local/sbin:/usr/sbin:/sbin"));
+        said(shell).await.code
+    }
+
+    /// The commands that were called so far.
+    fn called(&self) -> String {
+        fs::read_to_string(self.path("called")).unwrap_or_default()
+    }
+}
+
+#[tokio::test]
+async fn the_scripts_follow_the_names() {
+    let azure = Azure::start().await;
+    let mut home = Home::new(&azure);
+    home.settings.publish = "per_name_zones = true\nprivatelink_zones = false";
+    let daemon = home.start().await;
+    let zones = async |count: usize| {
+        eventually("zones", async || {
+            let zones = daemon.status().await.zones.len();
+            if zones == count { Ok(()) } else { Err(format!("{zones} zones")) }
+        })
+        .await;
+    };
+    zones(5).await;
+    for (script, file, call) in [
+        ("rndc reconfig", "etc/bind/privatelink-names.conf", "rndc reconfig\n"),
+        (
+            "restart systemd-resolved",
+            "etc/systemd/resolved.conf.d/privatelink.conf",
+            "systemctl restart systemd-resolved\n",
+        ),
+    ] {
+        let host = Host::new(&home, &daemon);
+        let hub = public(&azure.hub());
+        // Twice: what is the same is not loaded again.
+        for _ in 0..2 {
+            assert_eq!(host.run(script).await, Some(0));
+            let list = fs::read_to_string(host.path(file)).expect("a list");
+            assert!(list.contains(&hub), "no {hub} in {list}");
+            assert_eq!(list.matches("azure-devices.net").count(), 2, "{list}");
+            assert_eq!(host.called(), call);
+        }
+        // A daemon that says nothing changes nothing.
+        host.command("privatelink-dns", "echo '{\"zones\":[]}'");
+        assert_ne!(host.run(script).await, Some(0));
+        assert!(fs::read_to_string(host.path(file)).expect("a list").contains(&hub));
+        assert_eq!(host.called(), call);
+    }
+}
+
+#[test]
+fn the_role_allows_what_is_read_and_no_more() {
+    let (blocks, _) = blocks();
+    let role = blocks.into_iter().find(|(language, _)| language == "json").expect("the role").1;
+    let role: serde_json::Value = serde_json::from_str(&role).expect("JSON");
+    let allowed = role["Actions"].as_array().expect("actions").iter();
+    let allowed: BTreeSet<_> = allowed.map(|action| action.as_str().expect("text")).collect();
+    let needed: BTreeSet<_> = Operation::ALL.into_iter().map(Operation::action).collect();
+    assert_eq!(allowed, needed);
 }
