@@ -50,14 +50,12 @@ pub(super) fn main(file: &Path) -> ExitCode {
         Err(error) => return fail(&error),
     };
     let result = runtime.block_on(run(file, config, &filter));
-    runtime.shutdown_timeout(END);
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error}");
-            FAILURE.into()
-        }
+    if let Err(error) = &result {
+        tracing::error!("{error}");
     }
+    runtime.shutdown_timeout(END);
+    tracing::info!("stopped");
+    if result.is_ok() { ExitCode::SUCCESS } else { FAILURE.into() }
 }
 
 /// Starts everything, watches over it, and ends it.
@@ -181,7 +179,6 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
     if timeout(END, end).await.is_err() {
         tracing::warn!("not everything ended in time");
     }
-    tracing::info!("stopped");
     result
 }
 
