@@ -20,6 +20,7 @@ const MAX_PREFIXES: usize = 1024;
 pub(super) fn read(root: &Section<'_>, poll_interval: Duration, report: &mut Report) -> (Dns, SocketAddr) {
     let dns = root.child("dns", report);
     let listen = dns.list("listen", LISTEN, MAX_ADDRESSES, report, |field| address(field, 53));
+    let replaced = listen.is_none() && dns.node("listen").is_some();
     let mut listen = listen.unwrap_or_else(|| {
         let value = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 53);
         vec![Item { place: Place::File, value }]
@@ -27,7 +28,10 @@ pub(super) fn read(root: &Section<'_>, poll_interval: Duration, report: &mut Rep
     report_overlaps(&listen, "dns.listen", report);
 
     let admin_listen = admin_listen(root, report);
-    if let Some(other) = listen.iter().find(|item| overlap(item.value, admin_listen)) {
+    if let Some(other) = listen.iter().find(|item| overlap(item.value, admin_listen))
+        && !report.is_wrong("admin.listen")
+        && !replaced
+    {
         let admin = root.child("admin", report);
         let place = admin.node("listen").map_or(&other.place, |(_, node)| &node.place);
         let wrong = Wrong::new(
@@ -40,6 +44,7 @@ pub(super) fn read(root: &Section<'_>, poll_interval: Duration, report: &mut Rep
     let tcp_connections = dns.number("tcp_connections", 1024_usize, 1..=65_536, report);
     let per_client = dns.number("tcp_connections_per_client", 64.min(tcp_connections), 1..=65_536, report);
     if per_client > tcp_connections
+        && !report.is_wrong("dns.tcp_connections")
         && let Some((_, node)) = dns.node("tcp_connections_per_client")
     {
         let wrong = Wrong::new(
@@ -55,7 +60,7 @@ pub(super) fn read(root: &Section<'_>, poll_interval: Duration, report: &mut Rep
     let week = Duration::from_secs(7 * 86_400);
     let stale_after =
         dns.duration("stale_after", quarter.max(poll_interval * 3), Duration::from_secs(1)..=week, report);
-    if stale_after < poll_interval {
+    if stale_after < poll_interval && !report.is_wrong("azure.poll_interval") {
         let interval = duration::show(poll_interval);
         let problem = format!("{} is less than azure.poll_interval, {interval}", duration::show(stale_after));
         at_least(&dns, "stale_after", problem, &interval, report);

@@ -63,6 +63,11 @@ impl Report {
         });
     }
 
+    /// Whether a key was rejected. What it was replaced with is compared with nothing.
+    pub(super) fn is_wrong(&self, key: &str) -> bool {
+        self.errors.iter().any(|error| error.key == key)
+    }
+
     /// Whether nothing is wrong so far.
     pub(super) const fn is_clean(&self) -> bool {
         self.errors.is_empty()

@@ -22,11 +22,11 @@ pub(super) fn guard(root: &Section<'_>, report: &mut Report) -> GuardPolicy {
     let bulk_polls = guard.number("bulk_polls", default.bulk_polls.max(removal_polls), 1..=MAX_POLLS, report);
     let bulk_period =
         guard.duration("bulk_period", default.bulk_period.max(removal_period), Duration::ZERO..=WEEK, report);
-    if bulk_polls < removal_polls {
+    if bulk_polls < removal_polls && !report.is_wrong("guard.removal_polls") {
         let problem = format!("{bulk_polls} is less than removal_polls, {removal_polls}");
         at_least(&guard, "bulk_polls", problem, &removal_polls.to_string(), report);
     }
-    if bulk_period < removal_period {
+    if bulk_period < removal_period && !report.is_wrong("guard.removal_period") {
         let period = duration::show(removal_period);
         let problem = format!("{} is less than removal_period, {period}", duration::show(bulk_period));
         at_least(&guard, "bulk_period", problem, &period, report);
@@ -53,7 +53,7 @@ pub(super) fn publication(root: &Section<'_>, report: &mut Report) -> Option<Pub
     let publish = root.child("publish", report);
     let privatelink_zones = publish.flag("privatelink_zones", true, report);
     let per_name_zones = publish.flag("per_name_zones", false, report);
-    if !privatelink_zones && !per_name_zones {
+    if !privatelink_zones && !per_name_zones && !report.is_wrong("publish.per_name_zones") {
         let wrong = Wrong::new(
             "no form of publication is on, so nothing would be published",
             "write privatelink_zones = true, per_name_zones = true, or both",
