@@ -133,6 +133,7 @@ fn identity_id(field: &Field<'_>) -> Result<String, Wrong> {
     let text = field.text()?;
     let id: ResourceId =
         text.parse().map_err(|_| field.wrong(format!("{} is no resource id", shown(text))))?;
+    subscription(&id)?;
     let kind = id.resource_type();
     if kind.eq_ignore_ascii_case("Microsoft.ManagedIdentity/userAssignedIdentities") {
         return Ok(id.as_str().to_owned());
@@ -149,20 +150,41 @@ fn principal(section: &Section<'_>, kind: &str, report: &mut Report) -> (String,
 
 /// The id of a tenant, or one of its domain names. It becomes part of a URL.
 fn tenant(field: &Field<'_>) -> Result<String, Wrong> {
-    plain(field, "a tenant id or domain name", |c| c.is_ascii_alphanumeric() || c == '-' || c == '.')
-}
-
-/// An id such as a GUID. It becomes part of a URL or a query.
-pub(super) fn id(field: &Field<'_>) -> Result<String, Wrong> {
-    plain(field, "an id", |c| c.is_ascii_alphanumeric() || c == '-')
-}
-
-fn plain(field: &Field<'_>, what: &str, allowed: impl Fn(char) -> bool) -> Result<String, Wrong> {
     let text = field.text()?;
-    if text.len() <= 253 && text.chars().all(allowed) && !text.starts_with('.') {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    let domain = text.len() <= 253 && text.contains('.') && text.chars().all(plain) && !text.starts_with('.');
+    if domain || is_guid(text) {
         return Ok(text.to_owned());
     }
-    Err(field.wrong(format!("{} is not {what}", shown(text))))
+    Err(field.wrong(format!("{} is neither the GUID nor a domain name of a tenant", shown(text))))
+}
+
+/// A GUID, which ids of subscriptions, service principals and identities are. It becomes part of a
+/// URL or a query.
+pub(super) fn id(field: &Field<'_>) -> Result<String, Wrong> {
+    let text = field.text()?;
+    if is_guid(text) {
+        return Ok(text.to_owned());
+    }
+    Err(field.wrong(format!("{} is no GUID", shown(text))))
+}
+
+/// The subscription in a resource id has to be one; in examples a word stands there.
+pub(super) fn subscription(id: &ResourceId) -> Result<(), Wrong> {
+    let subscription = id.subscription();
+    if is_guid(subscription) {
+        return Ok(());
+    }
+    Err(Wrong::new(
+        format!("{} is no subscription: that is a GUID", shown(subscription)),
+        "copy the whole id from the Azure portal: Properties, Resource ID",
+    ))
+}
+
+/// Whether a text is five groups of hexadecimal digits, such as `00000000-0000-0000-0000-000000000000`.
+fn is_guid(text: &str) -> bool {
+    let hexadecimal = |group: &str| group.bytes().all(|b| b.is_ascii_hexdigit());
+    text.split('-').map(str::len).eq([8, 4, 4, 4, 12]) && text.split('-').all(hexadecimal)
 }
 
 fn required_file(section: &Section<'_>, key: &str, kind: &str, holds: Holds, report: &mut Report) -> PathBuf {

@@ -108,6 +108,7 @@ fn application(field: &Field<'_>) -> Result<ResourceId, Wrong> {
             field.wrong(format!("{} is not the id of an application in a resource group", shown(text)))
         );
     }
+    credential::subscription(&id)?;
     Ok(id)
 }
 

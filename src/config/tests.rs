@@ -12,7 +12,7 @@ use super::*;
 const MINIMAL: &str = include_str!("../../config/minimal.toml");
 const REFERENCE: &str = include_str!("../../config/reference.toml");
 const APPLICATION: &str = "[[application]]\nid = \
-     '/subscriptions/s/resourceGroups/r/providers/Microsoft.IoTCentral/iotApps/a'\n";
+     '/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/r/providers/Microsoft.IoTCentral/iotApps/a'\n";
 
 fn with(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     let environment = environment.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
@@ -145,8 +145,11 @@ fn defaults_never_contradict_what_is_set() {
 fn every_credential_is_read() {
     let credential = |keys: &str| config(&format!("[azure.credential]\n{keys}\n")).azure.credential;
     let managed = |identity| Credential::ManagedIdentity { identity };
-    assert_eq!(credential("object_id = 'o'"), managed(Some(UserAssigned::ObjectId("o".to_owned()))));
-    let id = "/subscriptions/s/resourceGroups/r/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i";
+    assert_eq!(
+        credential("object_id = '00000000-0000-0000-0000-00000000000b'"),
+        managed(Some(UserAssigned::ObjectId("00000000-0000-0000-0000-00000000000b".to_owned())))
+    );
+    let id = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/r/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i";
     assert_eq!(
         credential(&format!("resource_id = '{id}'")),
         managed(Some(UserAssigned::ResourceId(id.to_owned())))
@@ -159,11 +162,11 @@ fn every_credential_is_read() {
     );
     assert_eq!(
         credential(
-            "kind = 'client-certificate'\ntenant_id = 'a.b'\nclient_id = 'c'\ncertificate_file = '/p'"
+            "kind = 'client-certificate'\ntenant_id = 'a.b'\nclient_id = '00000000-0000-0000-0000-00000000000c'\ncertificate_file = '/p'"
         ),
         Credential::ClientCertificate {
             tenant_id: "a.b".to_owned(),
-            client_id: "c".to_owned(),
+            client_id: "00000000-0000-0000-0000-00000000000c".to_owned(),
             certificate_file: "/p".into(),
             key_file: "/p".into(),
         }
@@ -173,7 +176,7 @@ fn every_credential_is_read() {
 #[test]
 fn the_credentials_directory_is_expanded() {
     let text = format!(
-        "version = 1\n[azure.credential]\nkind = 'client-secret'\ntenant_id = 't'\nclient_id = 'c'\n\
+        "version = 1\n[azure.credential]\nkind = 'client-secret'\ntenant_id = 'a.b'\nclient_id = '00000000-0000-0000-0000-00000000000c'\n\
          secret_file = '$CREDENTIALS_DIRECTORY/s'\n{APPLICATION}"
     );
     let config = with(&text, &[("CREDENTIALS_DIRECTORY", "/run/credentials/x")]).expect("a configuration");
@@ -221,11 +224,11 @@ fn variables_replace_and_add_values() {
             ("PRIVATELINK_DNS__DNS__RATE_LIMIT__SLIP", "2"),
             ("PRIVATELINK_DNS__AZURE__POLL_INTERVAL", "10s"),
             ("PRIVATELINK_DNS__PUBLISH__PER_NAME_ZONES", "true"),
-            ("PRIVATELINK_DNS__AZURE__CREDENTIAL__CLIENT_ID", "12345"),
+            ("PRIVATELINK_DNS__AZURE__CREDENTIAL__CLIENT_ID", "00000000-0000-0000-0000-00000000000c"),
             (
                 "PRIVATELINK_DNS__APPLICATION",
-                "/subscriptions/s/resourceGroups/r/providers/Microsoft.IoTCentral/iotApps/b,\
-              /subscriptions/s/resourceGroups/r/providers/Microsoft.IoTCentral/iotApps/c",
+                "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/r/providers/Microsoft.IoTCentral/iotApps/b,\
+              /subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/r/providers/Microsoft.IoTCentral/iotApps/c",
             ),
             ("PRIVATELINK_DNS__LOG__LEVEL", ""),
             ("PRIVATELINK_DNS_OTHER", "not ours"),
@@ -237,7 +240,7 @@ fn variables_replace_and_add_values() {
     assert_eq!(config.dns.rate_limit.slip, 2);
     assert_eq!(config.azure.poll_interval, Duration::from_secs(10));
     assert!(config.publication.per_name_zones);
-    let identity = Some(UserAssigned::ClientId("12345".to_owned()));
+    let identity = Some(UserAssigned::ClientId("00000000-0000-0000-0000-00000000000c".to_owned()));
     assert_eq!(config.azure.credential, Credential::ManagedIdentity { identity });
     assert_eq!(config.applications.iter().map(ResourceId::name).collect::<Vec<_>>(), ["b", "c"]);
     assert_eq!(config.log.filter, "debug", "an empty variable counts as unset");
@@ -246,7 +249,9 @@ fn variables_replace_and_add_values() {
 #[test]
 fn tags_have_a_name_and_perhaps_a_value() {
     let discovery = |tag: &str| {
-        let text = format!("version = 1\n[[discovery]]\nsubscription = 's'\ntag = '{tag}'\n");
+        let text = format!(
+            "version = 1\n[[discovery]]\nsubscription = '00000000-0000-0000-0000-000000000001'\ntag = '{tag}'\n"
+        );
         with(&text, &[]).expect("a configuration").discoveries.remove(0).tag
     };
     assert_eq!(discovery("dns"), Some(("dns".to_owned(), None)));
@@ -256,12 +261,21 @@ fn tags_have_a_name_and_perhaps_a_value() {
 
 #[test]
 fn covers_what_is_named_or_in_scope() {
-    let config = config("[[discovery]]\nsubscription = 'S2'\nresource_group = 'rg'");
+    let config =
+        config("[[discovery]]\nsubscription = '00000000-0000-0000-0000-000000000002'\nresource_group = 'rg'");
     let covers = |id: &str| config.covers(&id.parse().expect("an id"));
-    assert!(covers("/subscriptions/S/resourcegroups/R/providers/microsoft.iotcentral/iotapps/A"));
-    assert!(!covers("/subscriptions/s/resourceGroups/r/providers/Microsoft.IoTCentral/iotApps/b"));
-    assert!(covers("/subscriptions/s2/resourceGroups/RG/providers/Microsoft.IoTCentral/iotApps/b"));
-    assert!(!covers("/subscriptions/s2/resourceGroups/other/providers/Microsoft.IoTCentral/iotApps/b"));
+    assert!(covers(
+        "/subscriptions/00000000-0000-0000-0000-000000000001/resourcegroups/R/providers/microsoft.iotcentral/iotapps/A"
+    ));
+    assert!(!covers(
+        "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/r/providers/Microsoft.IoTCentral/iotApps/b"
+    ));
+    assert!(covers(
+        "/subscriptions/00000000-0000-0000-0000-000000000002/resourceGroups/RG/providers/Microsoft.IoTCentral/iotApps/b"
+    ));
+    assert!(!covers(
+        "/subscriptions/00000000-0000-0000-0000-000000000002/resourceGroups/other/providers/Microsoft.IoTCentral/iotApps/b"
+    ));
 }
 
 #[test]
@@ -295,8 +309,8 @@ fn loading_looks_at_the_files_that_are_named() {
     let path = directory.path().join("config.toml");
     let secret = directory.path().join("secret");
     let text = format!(
-        "version = 1\nazure.ca_file = '{}'\n[azure.credential]\nkind = 'client-secret'\ntenant_id = 't'\n\
-         client_id = 'c'\nsecret_file = '{}'\n{APPLICATION}",
+        "version = 1\nazure.ca_file = '{}'\n[azure.credential]\nkind = 'client-secret'\ntenant_id = 'a.b'\n\
+         client_id = '00000000-0000-0000-0000-00000000000c'\nsecret_file = '{}'\n{APPLICATION}",
         directory.path().display(),
         secret.display()
     );
