@@ -28,7 +28,13 @@ pub(super) fn read(root: &Section<'_>, poll_interval: Duration, report: &mut Rep
     report_overlaps(&listen, "dns.listen", report);
 
     let admin_listen = admin_listen(root, report);
-    if let Some(other) = listen.iter().find(|item| overlap(item.value, admin_listen))
+    // Unlike the others, the admin listener takes IPv4 as well on [::].
+    let twice = match admin_listen.ip() {
+        IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::from(([0, 0, 0, 0], admin_listen.port())),
+        _ => admin_listen,
+    };
+    let collides = |other| overlap(other, admin_listen) || overlap(other, twice);
+    if let Some(other) = listen.iter().find(|item| collides(item.value))
         && !report.is_wrong("admin.listen")
         && !replaced
     {
