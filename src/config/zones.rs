@@ -64,7 +64,7 @@ pub(super) fn publication(root: &Section<'_>, report: &mut Report) -> Option<Pub
     let application_name = publish.flag("application_name", false, report);
     let ttl = seconds(&publish, "ttl", report);
     let negative_ttl = seconds(&publish, "negative_ttl", report);
-    let name_servers = name_servers(&publish, report);
+    let name_servers = name_servers(&publish, privatelink_zones, report);
     let hostmaster = publish.read("hostmaster", HOSTMASTER, report, hostmaster);
     Some(Publication {
         privatelink_zones,
@@ -93,10 +93,17 @@ fn seconds(publish: &Section<'_>, key: &str, report: &mut Report) -> u32 {
     u32::try_from(ttl.as_secs()).unwrap_or(u32::MAX)
 }
 
-fn name_servers(publish: &Section<'_>, report: &mut Report) -> Option<Vec<DnsName>> {
+/// The names for NS records. In a privatelink zone of ours a name server would be denied, as every
+/// name in it that Azure does not show.
+fn name_servers(publish: &Section<'_>, privatelink_zones: bool, report: &mut Report) -> Option<Vec<DnsName>> {
     let items = publish.list("name_servers", NAME_SERVERS, 13, report, host_name)?;
     let mut seen = HashSet::new();
     for item in &items {
+        if privatelink_zones && item.value.as_str().split('.').any(|label| label == "privatelink") {
+            let problem = format!("{} lies in a privatelink zone, where it would not exist", item.value);
+            let wrong = Wrong::new(problem, "write a name of another zone, one that resolves");
+            report.push(&item.place, &publish.path("name_servers"), wrong);
+        }
         if !seen.insert(&item.value) {
             let wrong = Wrong::new(format!("{} is listed twice", item.value), "remove one of the two");
             report.push(&item.place, &publish.path("name_servers"), wrong);
