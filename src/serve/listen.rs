@@ -99,10 +99,13 @@ impl Listeners {
     pub fn take(&mut self, passed: Passed, udp_threads: usize) -> Result<(), ListenError> {
         for socket in passed.udp {
             let address = local(socket.local_addr(), "UDP")?;
+            let error = |source| ListenError { address, protocol: "UDP", source };
+            if address.ip().is_unspecified() {
+                mmsg::tell_destination(socket.as_fd(), address.is_ipv6()).map_err(error)?;
+            }
             let mut listener = Listener::new(address);
             for _ in 1..threads(udp_threads) {
-                let copy = socket.try_clone();
-                listener.udp.push(copy.map_err(|source| ListenError { address, protocol: "UDP", source })?);
+                listener.udp.push(socket.try_clone().map_err(error)?);
             }
             listener.udp.push(socket);
             self.passed.push(listener);
@@ -214,9 +217,6 @@ impl Work {
         socket.set_nonblocking(false).map_err(error)?;
         socket.set_read_timeout(Some(udp::WAIT)).map_err(error)?;
         socket.set_write_timeout(Some(udp::WAIT)).map_err(error)?;
-        if address.ip().is_unspecified() {
-            mmsg::tell_destination(socket.as_fd(), address.is_ipv6()).map_err(error)?;
-        }
         let (shared, counters, stop) =
             (self.shared.clone(), self.counters.clone(), listener.stop_udp.clone());
         let obituary = Obituary::new(&self.deaths, format!("the UDP thread of {address}"));
@@ -359,6 +359,10 @@ fn bind_udp(address: SocketAddr, share: bool) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
+    }
+    if address.ip().is_unspecified() {
+        // Before the first datagram: afterwards the kernel does not know any more where one went.
+        mmsg::tell_destination(socket.as_fd(), address.is_ipv6())?;
     }
     socket.set_reuse_port(share)?;
     // The system may allow less; that is no reason not to start.

@@ -45,6 +45,20 @@ async fn a_wildcard_answers_from_the_address_that_was_asked() {
 }
 
 #[tokio::test]
+async fn what_waits_in_a_bound_socket_is_answered_from_where_it_was_asked() {
+    let mut server = Server::idle(&dns(&[]));
+    server.listeners.bind(&[([0, 0, 0, 0], 0).into()], 1).expect("bound");
+    let asked = SocketAddr::from(([127, 0, 0, 2], server.address().port()));
+    let client = client("127.0.0.1").await;
+    client.send_to(&query(DEVICE, A), asked).await.expect("sent");
+    server.listeners.start().expect("started");
+    let mut buffer = [0; 512];
+    let (length, source) = within(client.recv_from(&mut buffer)).await.expect("an answer");
+    assert_eq!((summary(&buffer[..length]).to_string().as_str(), source), (HIT, asked));
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn over_the_rate_clients_are_sent_to_tcp_or_dropped() {
     let slow = RateLimit { responses_per_second: 1, slip: 1, ipv4_prefix: 32, ipv6_prefix: 64 };
     let dns = Dns { rate_limit: slow, ..dns(&["0.0.0.0:0"]) };
