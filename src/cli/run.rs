@@ -31,7 +31,7 @@ const ADMIN_CONNECTIONS: usize = 64;
 const END: Duration = Duration::from_secs(5);
 
 pub(super) fn main(file: &Path) -> ExitCode {
-    let Loaded { mut config, variables, .. } = match Config::load(file) {
+    let Loaded { mut config, variables, credential, .. } = match Config::load(file) {
         Ok(loaded) => loaded,
         Err(error) => return fail(&error),
     };
@@ -39,6 +39,9 @@ pub(super) fn main(file: &Path) -> ExitCode {
         Ok(filter) => filter,
         Err(error) => return fail(&error),
     };
+    for fault in credential.iter().flat_map(|faults| faults.errors()) {
+        tracing::warn!("{fault}");
+    }
     descriptors::raise();
     descriptors::fit(&mut config.dns);
     let config = Arc::new(config);

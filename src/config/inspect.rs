@@ -21,30 +21,34 @@ const SMALL: u64 = 64 << 10;
 /// The most bytes of a bundle of certificates; that of a Linux distribution has 0.3 MB.
 const BUNDLE: u64 = 16 << 20;
 
-/// What is wrong with a file.
-pub(super) fn inspect(named: &NamedFile) -> Result<(), Wrong> {
+/// The content of a file that is there and, if it holds a secret, closed to others.
+pub(super) fn open(named: &NamedFile) -> Result<Zeroizing<Vec<u8>>, Wrong> {
     let path = &named.path;
     // Before opening, which would wait at a named pipe.
     if !fs::metadata(path).map_err(|error| unreadable(path, &error))?.is_file() {
         return Err(Wrong::new(format!("{} is no regular file", path.display()), "name a file"));
     }
-    let limit = if named.holds == Holds::Authorities { BUNDLE } else { SMALL };
-    let content = content(path, limit)?;
-    let secret = !matches!(named.holds, Holds::Authorities | Holds::Certificate | Holds::Token);
-    if secret {
+    let content = content(path, if named.holds == Holds::Authorities { BUNDLE } else { SMALL })?;
+    if !matches!(named.holds, Holds::Authorities | Holds::Certificate | Holds::Token) {
         closed(path)?;
     }
+    Ok(content)
+}
+
+/// Whether the content is what it should be.
+pub(super) fn inspect(named: &NamedFile, content: &[u8]) -> Result<(), Wrong> {
+    let path = &named.path;
     match &named.holds {
         Holds::Token => Ok(()),
-        Holds::Secret => self::secret(path, &content),
-        Holds::Authorities => authorities(path, &content),
-        Holds::Certificate => certificate(path, &content).map(drop),
+        Holds::Secret => secret(path, content),
+        Holds::Authorities => authorities(path, content),
+        Holds::Certificate => certificate(path, content).map(drop),
         Holds::CertificateAndKey => {
-            let key = key(path, &content)?;
-            belongs(path, &key, path, &certificate(path, &content)?)
+            let key = key(path, content)?;
+            belongs(path, &key, path, &certificate(path, content)?)
         }
         Holds::KeyOf(of) => {
-            let key = key(path, &content)?;
+            let key = key(path, content)?;
             // What is wrong with the certificate is told where it is named.
             let Ok(content) = self::content(of, SMALL) else { return Ok(()) };
             certificate(of, &content).map_or(Ok(()), |certificate| belongs(path, &key, of, &certificate))
@@ -163,7 +167,8 @@ mod tests {
         fs::write(path, content).expect("written");
         fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("a mode");
         let named = NamedFile { path: path.to_owned(), key: String::new(), place: Place::File, holds };
-        inspect(&named).err().map_or_else(String::new, |wrong| format!("{wrong:?}"))
+        let result = open(&named).and_then(|content| inspect(&named, &content));
+        result.err().map_or_else(String::new, |wrong| format!("{wrong:?}"))
     }
 
     #[test]

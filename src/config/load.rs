@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::error::{ConfigErrors, Place};
 use super::file::check;
-use super::inspect::inspect;
-use super::reader::{Report, Section, Wrong};
+use super::inspect::{inspect, open};
+use super::reader::{Holds, Report, Section, Wrong};
 use super::types::Config;
 use super::{daemon, dns, overlay, tree};
 
@@ -61,6 +61,9 @@ pub struct Loaded {
     pub path: PathBuf,
     /// The environment variables that replaced or added values, in order of their names.
     pub variables: Vec<String>,
+    /// What is wrong inside the files of the credential, which are there and closed to others. No
+    /// reason not to start: stored records are served, and a replaced file is used from then on.
+    pub credential: Option<ConfigErrors>,
 }
 
 impl Config {
@@ -80,16 +83,26 @@ impl Config {
                 None
             }
         };
+        let mut inside = Report::new(&path.display().to_string());
         for file in std::mem::take(&mut report.files) {
-            if let Err(wrong) = inspect(&file) {
-                report.push(&file.place, &file.key, wrong);
+            match open(&file) {
+                Ok(content) => {
+                    let report = if file.holds == Holds::Authorities { &mut report } else { &mut inside };
+                    inspect(&file, &content)
+                        .unwrap_or_else(|wrong| report.push(&file.place, &file.key, wrong));
+                }
+                Err(wrong) => report.push(&file.place, &file.key, wrong),
             }
         }
         match checked {
             Some((config, variables)) if report.is_clean() => {
-                Ok(Loaded { config, path: path.to_owned(), variables })
+                let credential = (!inside.is_clean()).then(|| inside.into_errors());
+                Ok(Loaded { config, path: path.to_owned(), variables, credential })
             }
-            _ => Err(report.into_errors()),
+            _ => {
+                report.append(inside);
+                Err(report.into_errors())
+            }
         }
     }
 }

@@ -68,6 +68,11 @@ impl Report {
         self.errors.iter().any(|error| error.key == key)
     }
 
+    /// Takes the faults of another one.
+    pub(super) fn append(&mut self, other: Self) {
+        self.errors.extend(other.errors);
+    }
+
     /// Whether nothing is wrong so far.
     pub(super) const fn is_clean(&self) -> bool {
         self.errors.is_empty()

@@ -338,6 +338,12 @@ fn loading_looks_at_the_files_that_are_named() {
     let loaded = Config::load(&path).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(loaded.path, path);
     assert_eq!(loaded.config.applications.len(), 1);
+    assert_eq!(loaded.credential, None);
+
+    // An empty secret is a fault, but none that keeps stored records from being served.
+    fs::write(&secret, "").expect("written");
+    let loaded = Config::load(&path).unwrap_or_else(|e| panic!("{e}"));
+    assert!(loaded.credential.expect("a fault").to_string().contains("is empty"));
 }
 
 #[test]
