@@ -3,10 +3,13 @@
 use std::path::Path;
 
 use super::{Failure, Printed};
-use crate::config::Config;
+use crate::config::{Config, Loaded};
 
 pub(super) fn main(file: &Path) -> Result<Printed, Failure> {
-    let config = Config::load(file)?.config;
+    let Loaded { config, credential, .. } = Config::load(file)?;
+    if let Some(faults) = credential {
+        return Err(faults.into());
+    }
     let counted = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     let discoveries = match config.discoveries.len() {
         1 => "1 discovery".to_owned(),

@@ -8,27 +8,28 @@ use secrecy::ExposeSecret;
 
 use super::Failure;
 use crate::admin::{TOKEN_FILE, Token};
-use crate::config::{self, Config};
+use crate::config::Contact;
 
 /// How long an answer may take.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// A client of the daemon that the configuration describes.
+/// A client of the daemon that the configuration describes; of that, only where the daemon is reached
+/// counts.
 pub(super) struct Client {
     http: reqwest::Client,
-    config: Config,
+    daemon: Contact,
 }
 
 impl Client {
     pub(super) fn new(file: &Path) -> Result<Self, Failure> {
         // Straight to the address: a proxy has no business between a host and itself.
         let http = reqwest::Client::builder().no_proxy().timeout(LIMIT).build()?;
-        Ok(Self { http, config: described(file)? })
+        Ok(Self { http, daemon: Contact::load(file)? })
     }
 
     /// Sends a request; gives the status and the body.
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<(StatusCode, Vec<u8>), Failure> {
-        let address = self.config.admin_listen;
+        let address = self.daemon.admin_listen;
         let response = request.send().await.map_err(|error| {
             let error = error.without_url();
             format!("cannot reach the daemon at http://{address}: {error}; is it running?")
@@ -43,7 +44,7 @@ impl Client {
 
     /// Sends a write request with the token of the state directory.
     pub(super) async fn post(&self, path: &str, body: Vec<u8>) -> Result<Vec<u8>, Failure> {
-        let directory = &self.config.state_directory;
+        let directory = &self.daemon.state_directory;
         let token = Token::read(directory).map_err(|error| {
             format!(
                 "cannot read {}: {error}; run this as the daemon's user or as root",
@@ -64,21 +65,6 @@ impl Client {
     }
 
     fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.config.admin_listen)
+        format!("http://{}{path}", self.daemon.admin_listen)
     }
-}
-
-/// The configuration, without a look at the files that it names: the secrets are the daemon's
-/// business, and whoever asks for its status need not be able to read them.
-fn described(file: &Path) -> Result<Config, Failure> {
-    const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
-    let name = file.display().to_string();
-    let text = std::fs::read_to_string(file).map_err(|error| format!("cannot read {name}: {error}"))?;
-    let environment =
-        std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
-    let mut environment: Vec<(String, String)> = environment.collect();
-    if !environment.iter().any(|(name, _)| name == CREDENTIALS) {
-        environment.push((CREDENTIALS.to_owned(), "/run/credentials/privatelink-dns.service".to_owned()));
-    }
-    Ok(config::parse(&name, &text, environment.into_iter())?)
 }

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use hickory_proto::op::ResponseCode;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
@@ -34,8 +35,12 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// How long a step may take to reach DNS before the demo says that it has not.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long the daemon may take to end.
-const END: Duration = Duration::from_secs(6);
+/// How long the daemon may take to end: longer than its own two limits together.
+const END: Duration = Duration::from_secs(12);
+
+/// What the names of variables start with that would change the daemon or are meant for another
+/// process: the configuration's overlay, systemd's, and that of another managed identity.
+const FOREIGN: [&str; 5] = ["PRIVATELINK_DNS__", "NOTIFY_SOCKET", "LISTEN_", "WATCHDOG_", "IMDS_ENDPOINT"];
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -88,6 +93,10 @@ async fn show(arguments: &Arguments) -> Result<(), Failure> {
     let admin = free(arguments.admin_listen)?;
     let file = place.configure(&simulator, stage.application(), dns, admin)?;
     let header = simulator.world().with(|world| world.tokens.identity_header.clone());
+    // Before the daemon starts: from then on it has to be ended, also when the terminal is closed.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let mut daemon = Daemon::start(&file, &simulator.identity_endpoint(), &header)?;
 
     say(&format!("simulated Azure Resource Manager   {}", simulator.base_url()));
@@ -96,14 +105,13 @@ async fn show(arguments: &Arguments) -> Result<(), Failure> {
     say(&format!("configuration                      {}", file.display()));
     say(&format!("scenario {:<10}                {about}", arguments.scenario));
     say("");
-    say("Try:");
-    for name in stage.shown().iter().filter_map(|record| record.privatelink.as_ref()) {
-        say(&format!("  dig @{} -p {} {name}", dns.ip(), dns.port()));
-    }
-    say("");
     let first: Vec<Record> = stage.shown().iter().cloned().collect();
+    if !first.is_empty() {
+        questions(dns, &first);
+    }
     let answering = async {
         match wait(dns, &first, true).await {
+            Some(_) if first.is_empty() => say("there is nothing to answer yet"),
             Some(_) => say(&format!(
                 "[{:>5.1} s] all {} names are answered, {:.2} s after the start",
                 start.elapsed().as_secs_f64(),
@@ -114,7 +122,12 @@ async fn show(arguments: &Arguments) -> Result<(), Failure> {
         }
         let (sender, mut events) = mpsc::channel(16);
         let (played, ()) = tokio::join!(stage.play(100, sender), async {
+            let mut asked = !first.is_empty();
             while let Some(event) = events.recv().await {
+                if !asked && !event.appear.is_empty() {
+                    questions(dns, &event.appear);
+                    asked = true;
+                }
                 tell(start, dns, event).await;
             }
         });
@@ -131,18 +144,27 @@ async fn show(arguments: &Arguments) -> Result<(), Failure> {
             None => std::future::pending().await,
         }
     };
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let result = tokio::select! {
         result = answering => result,
         () = limit => Ok(()),
-        interrupted = tokio::signal::ctrl_c() => interrupted.map_err(Failure::from),
+        _ = interrupt.recv() => Ok(()),
         _ = terminate.recv() => Ok(()),
+        _ = hangup.recv() => Ok(()),
         status = daemon.child.wait() => Err(format!("the daemon ended by itself: {}", status?).into()),
     };
     daemon.stop().await?;
     simulator.stop().await;
     say("ended");
     result
+}
+
+/// Prints what to ask for records.
+fn questions(dns: SocketAddr, records: &[Record]) {
+    say("Try:");
+    for name in records.iter().filter_map(|record| record.privatelink.as_ref()) {
+        say(&format!("  dig @{} -p {} {name}", dns.ip(), dns.port()));
+    }
+    say("");
 }
 
 /// Tells a step of the scenario, and when DNS shows it.
@@ -264,7 +286,14 @@ struct Daemon {
 
 impl Daemon {
     fn start(file: &Path, identity_endpoint: &str, identity_header: &str) -> Result<Self, Failure> {
-        let mut child = Command::new(std::env::current_exe()?)
+        let mut command = Command::new(std::env::current_exe()?);
+        for (name, _) in std::env::vars_os() {
+            let upper = name.to_string_lossy().to_ascii_uppercase();
+            if FOREIGN.iter().any(|start| upper.starts_with(start)) {
+                command.env_remove(name);
+            }
+        }
+        let mut child = command
             .arg("run")
             .arg("--config")
             .arg(file)

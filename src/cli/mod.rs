@@ -4,6 +4,7 @@ mod check_config;
 mod client;
 mod decide;
 mod demo;
+mod descriptors;
 mod health;
 mod logging;
 mod plan;

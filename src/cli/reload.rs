@@ -7,8 +7,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::Failure;
 use super::logging::Filter;
+use super::{Failure, descriptors};
 use crate::azure::{Azure, Observer};
 use crate::config::Config;
 use crate::serve::{Listeners, Recursion, ResolverMetrics};
@@ -57,7 +57,8 @@ impl Reloader<'_> {
         listeners: &mut Listeners,
     ) -> Result<(Arc<Config>, Arc<Azure>, Option<Recursion>), Failure> {
         let file = self.file.to_owned();
-        let config = tokio::task::spawn_blocking(move || Config::load(&file)).await??.config;
+        let mut config = tokio::task::spawn_blocking(move || Config::load(&file)).await??.config;
+        descriptors::fit(&mut config.dns);
         if config.admin_listen != current.admin_listen {
             return Err("admin.listen can only be changed by a restart".into());
         }
@@ -84,7 +85,7 @@ impl Reloader<'_> {
         };
         listeners.encrypt(config.dns.tls.as_ref())?;
         if !self.passed
-            && let Err(error) = listeners.listen(&config.dns.listen, config.dns.udp_threads)
+            && let Err(error) = listeners.listen(&config.dns.listen, config.dns.udp_threads).await
         {
             listeners.encrypt(current.dns.tls.as_ref())?;
             return Err(error.into());

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::logging::Filter;
 use super::reload::Reloader;
-use super::{FAILURE, Failure, fail, logging, systemd};
+use super::{FAILURE, Failure, descriptors, fail, logging, systemd};
 use crate::admin::{self, Admin, ArmStatistics, Metrics, Token, is_alive};
 use crate::azure::Azure;
 use crate::config::{Config, Loaded};
@@ -31,15 +31,20 @@ const ADMIN_CONNECTIONS: usize = 64;
 const END: Duration = Duration::from_secs(5);
 
 pub(super) fn main(file: &Path) -> ExitCode {
-    let Loaded { config, variables, .. } = match Config::load(file) {
+    let Loaded { mut config, variables, credential, .. } = match Config::load(file) {
         Ok(loaded) => loaded,
         Err(error) => return fail(&error),
     };
-    let config = Arc::new(config);
     let filter = match logging::start(&config.log) {
         Ok(filter) => filter,
         Err(error) => return fail(&error),
     };
+    for fault in credential.iter().flat_map(|faults| faults.errors()) {
+        tracing::warn!("{fault}");
+    }
+    descriptors::raise();
+    descriptors::fit(&mut config.dns);
+    let config = Arc::new(config);
     if !variables.is_empty() {
         tracing::info!(variables = variables.join(","), "the environment changes the configuration");
     }
@@ -48,14 +53,12 @@ pub(super) fn main(file: &Path) -> ExitCode {
         Err(error) => return fail(&error),
     };
     let result = runtime.block_on(run(file, config, &filter));
-    runtime.shutdown_timeout(END);
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error}");
-            FAILURE.into()
-        }
+    if let Err(error) = &result {
+        tracing::error!("{error}");
     }
+    runtime.shutdown_timeout(END);
+    tracing::info!("stopped");
+    if result.is_ok() { ExitCode::SUCCESS } else { FAILURE.into() }
 }
 
 /// Starts everything, watches over it, and ends it.
@@ -82,15 +85,15 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
     let image = Arc::new(Image::default());
     let serving = Arc::new(ArcSwap::from_pointee(Serving::new(image, &config.dns, recursion.clone(), None)));
 
-    // Listeners first: while the rest starts, queries are answered SERVFAIL or wait in the socket.
+    // Sockets first, so that queries wait in them; answers begin once the stored records are there.
     let (deaths_sender, mut deaths) = mpsc::unbounded_channel();
     let mut listeners = Listeners::new(serving.clone(), counters.clone(), deaths_sender);
     let passed = systemd::sockets()?;
     let is_passed = !(passed.udp.is_empty() && passed.tcp.is_empty());
     if is_passed {
-        listeners.take(passed)?;
+        listeners.take(passed, config.dns.udp_threads)?;
     } else {
-        listeners.listen(&config.dns.listen, config.dns.udp_threads)?;
+        listeners.bind(&config.dns.listen, config.dns.udp_threads)?;
     }
     listeners.encrypt(config.dns.tls.as_ref())?;
     let admin_listener = TcpListener::bind(config.admin_listen)
@@ -113,6 +116,7 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
         statistics,
     };
     let (engine, handle) = Engine::open(parts, Timestamp::now()).await?;
+    listeners.start()?;
     let stop = CancellationToken::new();
     let mut engine = tokio::spawn(engine.run(stop.clone()));
     let routes =
@@ -138,7 +142,10 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
             _ = terminate.recv() => break Ok(()),
             _ = interrupt.recv() => break Ok(()),
             _ = hangup.recv() => {
-                systemd::reloading();
+                // Before the first answer that can be given it is not ready, and a reload does not make it so.
+                if is_ready {
+                    systemd::reloading();
+                }
                 let observer = observer.clone();
                 let reloader = Reloader {
                     file,
@@ -152,7 +159,9 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
                 if let Err(error) = reloader.reload(&mut config, clients, &mut listeners).await {
                     break Err(error);
                 }
-                systemd::ready();
+                if is_ready {
+                    systemd::ready();
+                }
             }
             _ = user.recv() => {
                 let count = handle.ask(Command::Poll).await?;
@@ -190,7 +199,6 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
     if timeout(END, end).await.is_err() {
         tracing::warn!("not everything ended in time");
     }
-    tracing::info!("stopped");
     result
 }
 

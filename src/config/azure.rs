@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Url;
 
 use super::credential;
-use super::reader::{Field, Report, Section, Wrong, shown};
+use super::reader::{Field, Holds, Report, Section, Wrong, shown};
 use super::types::{Azure, Cloud};
 
 /// Keys that only a custom cloud takes.
@@ -22,7 +22,7 @@ pub(super) fn read(root: &Section<'_>, report: &mut Report) -> Azure {
     Azure {
         cloud: cloud(&azure, report),
         credential: credential::read(&azure.child("credential", report), report),
-        ca_file: credential::file(&azure, "ca_file", false, report),
+        ca_file: credential::file(&azure, "ca_file", Holds::Authorities, report),
         poll_interval: azure.duration(
             "poll_interval",
             half_minute,

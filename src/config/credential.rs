@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use super::reader::{Field, NamedFile, Report, Section, Wrong, shown};
+use super::reader::{Field, Holds, NamedFile, Report, Section, Wrong, shown};
 use super::types::{Credential, UserAssigned};
 use crate::zones::ResourceId;
 
@@ -70,20 +70,22 @@ pub(super) fn read(section: &Section<'_>, report: &mut Report) -> Credential {
         Kind::WorkloadIdentity => Credential::WorkloadIdentity {
             tenant_id: section.read("tenant_id", ID, report, tenant),
             client_id: section.read("client_id", ID, report, id),
-            token_file: file(section, "token_file", false, report),
+            token_file: file(section, "token_file", Holds::Token, report),
         },
         Kind::ClientSecret => {
             let (tenant_id, client_id) = principal(section, "client-secret", report);
-            let secret_file = required_file(section, "secret_file", "client-secret", true, report);
+            let secret_file = required_file(section, "secret_file", "client-secret", Holds::Secret, report);
             Credential::ClientSecret { tenant_id, client_id, secret_file }
         }
         Kind::ClientCertificate => {
             let (tenant_id, client_id) = principal(section, "client-certificate", report);
-            let holds_key = section.node("key_file").is_none();
+            let alone = section.node("key_file").is_none();
+            let holds = if alone { Holds::CertificateAndKey } else { Holds::Certificate };
             let certificate_file =
-                required_file(section, "certificate_file", "client-certificate", holds_key, report);
+                required_file(section, "certificate_file", "client-certificate", holds, report);
+            let holds = Holds::KeyOf(certificate_file.clone());
             let key_file =
-                file(section, "key_file", true, report).unwrap_or_else(|| certificate_file.clone());
+                file(section, "key_file", holds, report).unwrap_or_else(|| certificate_file.clone());
             Credential::ClientCertificate { tenant_id, client_id, certificate_file, key_file }
         }
     }
@@ -131,6 +133,7 @@ fn identity_id(field: &Field<'_>) -> Result<String, Wrong> {
     let text = field.text()?;
     let id: ResourceId =
         text.parse().map_err(|_| field.wrong(format!("{} is no resource id", shown(text))))?;
+    subscription(&id)?;
     let kind = id.resource_type();
     if kind.eq_ignore_ascii_case("Microsoft.ManagedIdentity/userAssignedIdentities") {
         return Ok(id.as_str().to_owned());
@@ -147,29 +150,50 @@ fn principal(section: &Section<'_>, kind: &str, report: &mut Report) -> (String,
 
 /// The id of a tenant, or one of its domain names. It becomes part of a URL.
 fn tenant(field: &Field<'_>) -> Result<String, Wrong> {
-    plain(field, "a tenant id or domain name", |c| c.is_ascii_alphanumeric() || c == '-' || c == '.')
-}
-
-/// An id such as a GUID. It becomes part of a URL or a query.
-pub(super) fn id(field: &Field<'_>) -> Result<String, Wrong> {
-    plain(field, "an id", |c| c.is_ascii_alphanumeric() || c == '-')
-}
-
-fn plain(field: &Field<'_>, what: &str, allowed: impl Fn(char) -> bool) -> Result<String, Wrong> {
     let text = field.text()?;
-    if text.len() <= 253 && text.chars().all(allowed) && !text.starts_with('.') {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    let domain = text.len() <= 253 && text.contains('.') && text.chars().all(plain) && !text.starts_with('.');
+    if domain || is_guid(text) {
         return Ok(text.to_owned());
     }
-    Err(field.wrong(format!("{} is not {what}", shown(text))))
+    Err(field.wrong(format!("{} is neither the GUID nor a domain name of a tenant", shown(text))))
 }
 
-fn required_file(section: &Section<'_>, key: &str, kind: &str, secret: bool, report: &mut Report) -> PathBuf {
+/// A GUID, which ids of subscriptions, service principals and identities are. It becomes part of a
+/// URL or a query.
+pub(super) fn id(field: &Field<'_>) -> Result<String, Wrong> {
+    let text = field.text()?;
+    if is_guid(text) {
+        return Ok(text.to_owned());
+    }
+    Err(field.wrong(format!("{} is no GUID", shown(text))))
+}
+
+/// The subscription in a resource id has to be one; in examples a word stands there.
+pub(super) fn subscription(id: &ResourceId) -> Result<(), Wrong> {
+    let subscription = id.subscription();
+    if is_guid(subscription) {
+        return Ok(());
+    }
+    Err(Wrong::new(
+        format!("{} is no subscription: that is a GUID", shown(subscription)),
+        "copy the whole id from the Azure portal: Properties, Resource ID",
+    ))
+}
+
+/// Whether a text is five groups of hexadecimal digits, such as `00000000-0000-0000-0000-000000000000`.
+fn is_guid(text: &str) -> bool {
+    let hexadecimal = |group: &str| group.bytes().all(|b| b.is_ascii_hexdigit());
+    text.split('-').map(str::len).eq([8, 4, 4, 4, 12]) && text.split('-').all(hexadecimal)
+}
+
+fn required_file(section: &Section<'_>, key: &str, kind: &str, holds: Holds, report: &mut Report) -> PathBuf {
     if section.node(key).is_none() {
         // Only the absence is reported; there is nothing to read.
         let reason = format!(" (kind = \"{kind}\" needs it)");
         section.require(key, &example(key), &reason, report, |_| Ok(()));
     }
-    file(section, key, secret, report).unwrap_or_default()
+    file(section, key, holds, report).unwrap_or_default()
 }
 
 fn example(key: &str) -> String {
@@ -179,7 +203,7 @@ fn example(key: &str) -> String {
 }
 
 /// The path in a key for a file; a leading `$CREDENTIALS_DIRECTORY` is expanded.
-pub(super) fn file(section: &Section<'_>, key: &str, secret: bool, report: &mut Report) -> Option<PathBuf> {
+pub(super) fn file(section: &Section<'_>, key: &str, holds: Holds, report: &mut Report) -> Option<PathBuf> {
     let directory = report.credentials_directory.clone();
     let path = section.read(key, example(key), report, |field| {
         let text = field.text()?;
@@ -195,7 +219,7 @@ pub(super) fn file(section: &Section<'_>, key: &str, secret: bool, report: &mut 
         absolute(field, &format!("{directory}/{name}"))
     })?;
     let (_, node) = section.node(key)?;
-    let file = NamedFile { path: path.clone(), key: section.path(key), place: node.place.clone(), secret };
+    let file = NamedFile { path: path.clone(), key: section.path(key), place: node.place.clone(), holds };
     report.files.push(file);
     Some(path)
 }

@@ -48,6 +48,14 @@ fn filter(field: &Field<'_>) -> Result<String, Wrong> {
         };
         return Err(Wrong::new(format!("{} is no level", shown(word)), remedy));
     }
+    // The filter would wait for such a module for ever.
+    let module = |part: &str| part.split_once('=').map(|(module, _)| module.trim().to_owned());
+    if !text.contains('[')
+        && let Some(module) = text.split(',').filter_map(module).find(|module| module.contains('-'))
+    {
+        let remedy = field.write(&format!("\"{}\"", text.replacen(&module, &module.replace('-', "_"), 1)));
+        return Err(Wrong::new(format!("{} is no module: these have no dashes", shown(&module)), remedy));
+    }
     match EnvFilter::builder().parse(text) {
         Ok(_) => Ok(text.to_owned()),
         Err(error) => {

@@ -22,18 +22,25 @@ const MAX_PREFIXES: usize = 1024;
 pub(super) fn read(root: &Section<'_>, poll_interval: Duration, report: &mut Report) -> (Dns, SocketAddr) {
     let dns = root.child("dns", report);
     let listen = dns.list("listen", LISTEN, MAX_ADDRESSES, report, |field| address(field, 53));
+    let replaced = listen.is_none() && dns.node("listen").is_some();
     let mut listen = listen.unwrap_or_else(|| {
         let value = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 53);
         vec![Item { place: Place::File, value }]
     });
     report_overlaps(&listen, "dns.listen", report);
 
-    let admin = root.child("admin", report);
-    let example = "\"127.0.0.1:9853\"";
-    let admin_listen = admin
-        .read("listen", example, report, |field| address(field, 9853))
-        .unwrap_or_else(|| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9853));
-    if let Some(other) = listen.iter().find(|item| overlap(item.value, admin_listen)) {
+    let admin_listen = admin_listen(root, report);
+    // Unlike the others, the admin listener takes IPv4 as well on [::].
+    let twice = match admin_listen.ip() {
+        IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::from(([0, 0, 0, 0], admin_listen.port())),
+        _ => admin_listen,
+    };
+    let collides = |other| overlap(other, admin_listen) || overlap(other, twice);
+    if let Some(other) = listen.iter().find(|item| collides(item.value))
+        && !report.is_wrong("admin.listen")
+        && !replaced
+    {
+        let admin = root.child("admin", report);
         let place = admin.node("listen").map_or(&other.place, |(_, node)| &node.place);
         let wrong = Wrong::new(
             format!("{admin_listen} collides with {} of dns.listen", other.value),
@@ -45,6 +52,7 @@ pub(super) fn read(root: &Section<'_>, poll_interval: Duration, report: &mut Rep
     let tcp_connections = dns.number("tcp_connections", 1024_usize, 1..=65_536, report);
     let per_client = dns.number("tcp_connections_per_client", 64.min(tcp_connections), 1..=65_536, report);
     if per_client > tcp_connections
+        && !report.is_wrong("dns.tcp_connections")
         && let Some((_, node)) = dns.node("tcp_connections_per_client")
     {
         let wrong = Wrong::new(
@@ -60,7 +68,7 @@ pub(super) fn read(root: &Section<'_>, poll_interval: Duration, report: &mut Rep
     let week = Duration::from_secs(7 * 86_400);
     let stale_after =
         dns.duration("stale_after", quarter.max(poll_interval * 3), Duration::from_secs(1)..=week, report);
-    if stale_after < poll_interval {
+    if stale_after < poll_interval && !report.is_wrong("azure.poll_interval") {
         let interval = duration::show(poll_interval);
         let problem = format!("{} is less than azure.poll_interval, {interval}", duration::show(stale_after));
         at_least(&dns, "stale_after", problem, &interval, report);
@@ -83,6 +91,13 @@ pub(super) fn read(root: &Section<'_>, poll_interval: Duration, report: &mut Rep
         tls: tls::read(&dns, report),
     };
     (dns, admin_listen)
+}
+
+/// The address of `[admin]`.
+pub(super) fn admin_listen(root: &Section<'_>, report: &mut Report) -> SocketAddr {
+    root.child("admin", report)
+        .read("listen", "\"127.0.0.1:9853\"", report, |field| address(field, 9853))
+        .unwrap_or_else(|| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9853))
 }
 
 fn rate_limit(dns: &Section<'_>, report: &mut Report) -> RateLimit {
@@ -118,7 +133,7 @@ pub(super) fn address(field: &Field<'_>, port: u16) -> Result<SocketAddr, Wrong>
 
 /// Whether two sockets cannot be bound together, or would share their packets by chance. Port 0
 /// takes any free port and is never in the way.
-fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+pub(crate) fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() == b.port()
         && a.port() != 0
         && a.is_ipv4() == b.is_ipv4()

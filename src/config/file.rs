@@ -1,21 +1,13 @@
 //! From the file's text and the environment to a [`Config`], or to everything that is wrong.
 
 use super::error::{ConfigErrors, Place};
-use super::reader::{Field, NamedFile, Report, Section, Wrong};
+use super::reader::{Field, Report, Section, Wrong};
 use super::tree::{self, Entry, SyntaxError, Table};
 use super::types::Config;
 use super::{azure, daemon, dns, overlay, resolver, schema, scope, zones};
 
 /// The version of the format that this release reads.
 const VERSION: i64 = 1;
-
-/// A configuration whose text is right; the files that it names have not been looked at.
-pub(super) struct Checked {
-    pub(super) config: Config,
-    pub(super) files: Vec<NamedFile>,
-    pub(super) variables: Vec<String>,
-    pub(super) report: Report,
-}
 
 /// Reads a configuration from text and environment. Pure: the files that it names are not opened.
 ///
@@ -30,58 +22,60 @@ pub fn parse(
     text: &str,
     environment: impl Iterator<Item = (String, String)>,
 ) -> Result<Config, ConfigErrors> {
-    check(file_name, text, environment.collect()).map(|checked| checked.config)
+    let mut report = Report::new(file_name);
+    match check(text, environment.collect(), &mut report) {
+        Some((config, _)) if report.is_clean() => Ok(config),
+        _ => Err(report.into_errors()),
+    }
 }
 
+/// The configuration and the variables that took part. It is usable only when the report is clean;
+/// there is none where the rest cannot be judged.
 pub(super) fn check(
-    file_name: &str,
     text: &str,
     environment: Vec<(String, String)>,
-) -> Result<Checked, ConfigErrors> {
-    let credentials = environment
+    report: &mut Report,
+) -> Option<(Config, Vec<String>)> {
+    report.credentials_directory = environment
         .iter()
         .find(|(name, value)| name == "CREDENTIALS_DIRECTORY" && !value.is_empty())
         .map(|(_, value)| value.clone());
-    let mut report = Report::new(file_name, credentials);
     let mut table = match tree::read(text) {
         Ok(table) => table,
         Err(faults) => {
             for fault in faults {
-                syntax(fault, &mut report);
+                syntax(fault, report);
             }
-            return Err(report.into_errors());
+            return None;
         }
     };
-    let variables = overlay::apply(environment, &mut table, &mut report);
-    if !version(&table, &mut report) {
-        return Err(report.into_errors());
+    let variables = overlay::apply(environment, &mut table, report);
+    if !version(&table, report) {
+        return None;
     }
-    schema::report_unknown("", &table, &mut report);
+    schema::report_unknown("", &table, report);
     let root = Section::root(&table);
-    let azure = azure::read(&root, &mut report);
-    let (applications, policies, discoveries) = scope::read(&root, &mut report);
-    let guard = zones::guard(&root, &mut report);
-    let publication = zones::publication(&root, policies, &mut report);
-    let (dns, admin_listen) = dns::read(&root, azure.poll_interval, &mut report);
-    let resolver = resolver::read(&root, &dns.listen, &mut report);
-    let state_directory = daemon::state_directory(&root, &mut report);
-    let log = daemon::log(&root, &mut report);
-    let Some(publication) = publication.filter(|_| report.is_clean()) else {
-        return Err(report.into_errors());
-    };
+    let azure = azure::read(&root, report);
+    let (applications, policies, discoveries) = scope::read(&root, report);
+    let guard = zones::guard(&root, report);
+    let publication = zones::publication(&root, policies, report);
+    let (dns, admin_listen) = dns::read(&root, azure.poll_interval, report);
+    let resolver = resolver::read(&root, &dns.listen, report);
+    let state_directory = daemon::state_directory(&root, report);
+    let log = daemon::log(&root, report);
     let config = Config {
         azure,
         applications,
         discoveries,
         guard,
-        publication,
+        publication: publication?,
         dns,
         resolver,
         admin_listen,
         state_directory,
         log,
     };
-    Ok(Checked { config, files: std::mem::take(&mut report.files), variables, report })
+    Some((config, variables))
 }
 
 fn syntax(fault: SyntaxError, report: &mut Report) {

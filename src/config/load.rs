@@ -1,17 +1,56 @@
 //! Reads the file from disk, with the process's environment, and looks at the files that it names.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::error::{ConfigErrors, Place};
-use super::file::{Checked, check};
-use super::overlay;
-use super::reader::{NamedFile, Report, Wrong};
+use super::file::check;
+use super::inspect::{inspect, open};
+use super::reader::{Holds, Report, Section, Wrong};
 use super::types::Config;
+use super::{daemon, dns, overlay, tree};
 
 /// No configuration comes near; keeps a wrong path, such as that of a disk, out of memory.
 const MAX_BYTES: u64 = 1 << 20;
+
+/// Where a running daemon is reached. Read without a look at the rest of the configuration, so that
+/// a file that somebody is editing does not make a healthy daemon look ill.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contact {
+    /// The address of the admin listener.
+    pub admin_listen: SocketAddr,
+    /// Where the token of the API is.
+    pub state_directory: PathBuf,
+}
+
+/// What a [`Contact`] is made of.
+const CONTACT: [&str; 2] = ["admin.listen", "state.directory"];
+
+impl Contact {
+    /// Reads the two keys from what can be read of the file, and from the environment.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or one of the two values is wrong.
+    pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
+        let mut report = Report::new(&path.display().to_string());
+        let mut environment = environment(&mut report);
+        environment.retain(|(name, _)| CONTACT.iter().any(|key| overlay::stands_for(name, key)));
+        let text = read(path).unwrap_or_else(|wrong| {
+            report.push(&Place::File, "", wrong);
+            String::new()
+        });
+        let mut table = tree::recover(&text);
+        overlay::apply(environment, &mut table, &mut report);
+        let root = Section::root(&table);
+        let contact = Self {
+            admin_listen: dns::admin_listen(&root, &mut report),
+            state_directory: daemon::state_directory(&root, &mut report),
+        };
+        if report.is_clean() { Ok(contact) } else { Err(report.into_errors()) }
+    }
+}
 
 /// A configuration and where it came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,39 +61,49 @@ pub struct Loaded {
     pub path: PathBuf,
     /// The environment variables that replaced or added values, in order of their names.
     pub variables: Vec<String>,
+    /// What is wrong inside the files of the credential, which are there and closed to others. No
+    /// reason not to start: stored records are served, and a replaced file is used from then on.
+    pub credential: Option<ConfigErrors>,
 }
 
 impl Config {
     /// Reads the file, lays the process's `PRIVATELINK_DNS__…` variables over it, and checks that the
-    /// files named in it can be read and that those with secrets are not open to everybody.
+    /// files named in it can be read, hold what they should, and are not open to everybody if it is a
+    /// secret.
     ///
     /// # Errors
-    /// Everything that is wrong, in one go; but the named files are only looked at when the text is
-    /// right.
+    /// Everything that is wrong, in one go.
     pub fn load(path: &Path) -> Result<Loaded, ConfigErrors> {
-        let name = path.display().to_string();
-        let mut report = Report::new(&name, None);
+        let mut report = Report::new(&path.display().to_string());
         let environment = environment(&mut report);
-        let text = match read(path) {
-            Ok(text) => text,
+        let checked = match read(path) {
+            Ok(text) => check(&text, environment, &mut report),
             Err(wrong) => {
                 report.push(&Place::File, "", wrong);
-                return Err(report.into_errors());
+                None
             }
         };
-        if !report.is_clean() {
-            return Err(report.into_errors());
-        }
-        let Checked { config, files, variables, mut report } = check(&name, &text, environment)?;
-        for file in &files {
-            if let Err(wrong) = inspect(file) {
-                report.push(&file.place, &file.key, wrong);
+        let mut inside = Report::new(&path.display().to_string());
+        for file in std::mem::take(&mut report.files) {
+            match open(&file) {
+                Ok(content) => {
+                    let fatal = matches!(file.holds, Holds::Authorities | Holds::ServerPair(_));
+                    let report = if fatal { &mut report } else { &mut inside };
+                    inspect(&file, &content)
+                        .unwrap_or_else(|wrong| report.push(&file.place, &file.key, wrong));
+                }
+                Err(wrong) => report.push(&file.place, &file.key, wrong),
             }
         }
-        if report.is_clean() {
-            Ok(Loaded { config, path: path.to_owned(), variables })
-        } else {
-            Err(report.into_errors())
+        match checked {
+            Some((config, variables)) if report.is_clean() => {
+                let credential = (!inside.is_clean()).then(|| inside.into_errors());
+                Ok(Loaded { config, path: path.to_owned(), variables, credential })
+            }
+            _ => {
+                report.append(inside);
+                Err(report.into_errors())
+            }
         }
     }
 }
@@ -96,37 +145,4 @@ fn read(path: &Path) -> Result<String, Wrong> {
         let line = start.iter().filter(|b| **b == b'\n').count() + 1;
         Wrong::new(format!("is no valid UTF-8 in line {line}"), "save it as UTF-8")
     })
-}
-
-/// Whether a file that the configuration names is there, readable and, if secret, closed to others.
-fn inspect(named: &NamedFile) -> Result<(), Wrong> {
-    let path = named.path.display();
-    let unreadable = |error: io::Error| {
-        let remedy = match error.kind() {
-            io::ErrorKind::NotFound => "create the file or correct the path",
-            io::ErrorKind::PermissionDenied => "let the user that runs the daemon read it",
-            _ => "name a readable file",
-        };
-        Wrong::new(format!("cannot read {path}: {error}"), remedy)
-    };
-    let metadata = fs::metadata(&named.path).map_err(unreadable)?;
-    // Before opening, which would wait at a named pipe.
-    if !metadata.is_file() {
-        return Err(Wrong::new(format!("{path} is no regular file"), "name a file"));
-    }
-    File::open(&named.path).map_err(unreadable)?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let mode = metadata.permissions().mode() & 0o7777;
-        if named.secret && mode & 0o007 != 0 {
-            return Err(Wrong::new(
-                format!("{path} is open to every user (mode {mode:04o}), and it holds a secret"),
-                format!(
-                    "run chmod 0640 {path} (Kubernetes: defaultMode: 0440), or use LoadCredential= of systemd"
-                ),
-            ));
-        }
-    }
-    Ok(())
 }

@@ -15,6 +15,7 @@ mod duration;
 mod endpoints;
 mod error;
 mod file;
+mod inspect;
 mod load;
 mod overlay;
 mod prefix;
@@ -29,9 +30,10 @@ mod tree;
 mod types;
 mod zones;
 
+pub(crate) use dns::overlap;
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use file::parse;
-pub use load::Loaded;
+pub use load::{Contact, Loaded};
 pub use types::{
     Azure, Cloud, Config, Credential, Discovery, Dns, Log, RateLimit, Resolver, Tls, Upstream,
     UpstreamTransport, UserAssigned,

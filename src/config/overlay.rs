@@ -23,6 +23,11 @@ pub(super) fn variable(key: &str) -> String {
     format!("{PREFIX}{SEPARATOR}{}", key.to_ascii_uppercase().replace('.', SEPARATOR))
 }
 
+/// Whether a variable stands for a key such as `dns.listen`.
+pub(super) fn stands_for(name: &str, key: &str) -> bool {
+    name.replace('.', SEPARATOR).eq_ignore_ascii_case(&variable(key))
+}
+
 /// Whether the overlay looks at the variable.
 pub(super) fn concerns(name: &str) -> bool {
     let prefix = PREFIX.len() + SEPARATOR.len();

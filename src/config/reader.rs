@@ -28,13 +28,31 @@ pub(super) struct NamedFile {
     pub(super) path: PathBuf,
     pub(super) key: String,
     pub(super) place: Place,
-    /// Whether nobody but its owner and group should be able to read it.
-    pub(super) secret: bool,
+    pub(super) holds: Holds,
+}
+
+/// What a file should hold.
+#[derive(PartialEq)]
+pub(super) enum Holds {
+    /// Certificates of authorities.
+    Authorities,
+    /// A token that somebody else writes.
+    Token,
+    /// A client secret.
+    Secret,
+    /// The certificate of a service principal.
+    Certificate,
+    /// That and its private key.
+    CertificateAndKey,
+    /// The private key of the certificate in that file.
+    KeyOf(PathBuf),
+    /// The private key of a listener, whose certificate is in that file, or in the same.
+    ServerPair(Option<PathBuf>),
 }
 
 impl Report {
-    pub(super) fn new(file: &str, credentials_directory: Option<String>) -> Self {
-        Self { file: file.to_owned(), errors: Vec::new(), credentials_directory, files: Vec::new() }
+    pub(super) fn new(file: &str) -> Self {
+        Self { file: file.to_owned(), errors: Vec::new(), credentials_directory: None, files: Vec::new() }
     }
 
     pub(super) fn push(&mut self, place: &Place, key: &str, wrong: Wrong) {
@@ -45,6 +63,16 @@ impl Report {
             problem: wrong.problem,
             remedy: wrong.remedy,
         });
+    }
+
+    /// Whether a key was rejected. What it was replaced with is compared with nothing.
+    pub(super) fn is_wrong(&self, key: &str) -> bool {
+        self.errors.iter().any(|error| error.key == key)
+    }
+
+    /// Takes the faults of another one.
+    pub(super) fn append(&mut self, other: Self) {
+        self.errors.extend(other.errors);
     }
 
     /// Whether nothing is wrong so far.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::credential;
 use super::dns::prefixes;
-use super::reader::{Field, Report, Section, Wrong, shown};
+use super::reader::{Field, Holds, Report, Section, Wrong, shown};
 use super::types::{Resolver, Upstream, UpstreamTransport};
 use crate::zones::Prefix;
 
@@ -47,7 +47,7 @@ pub(super) fn read(root: &Section<'_>, listen: &[SocketAddr], report: &mut Repor
             second..=DAY,
             report,
         ),
-        ca_file: credential::file(&section, "ca_file", false, report),
+        ca_file: credential::file(&section, "ca_file", Holds::Authorities, report),
     })
 }
 

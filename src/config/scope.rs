@@ -102,7 +102,10 @@ fn tables<'t>(root: &Section<'t>, key: &str, report: &mut Report) -> Vec<&'t Nod
 }
 
 fn application(field: &Field<'_>) -> Result<ResourceId, Wrong> {
-    resource(field.text()?, "Microsoft.IoTCentral/iotApps", "an application").map_err(|p| field.wrong(p))
+    let text = field.text()?;
+    let id = resource(text, "Microsoft.IoTCentral/iotApps", "an application").map_err(|p| field.wrong(p))?;
+    credential::subscription(&id)?;
+    Ok(id)
 }
 
 /// The id of a resource of this type in a resource group, or what is wrong with the text; `name` is

@@ -13,7 +13,7 @@ use crate::zones::EndpointPolicy;
 const MINIMAL: &str = include_str!("../../config/minimal.toml");
 const REFERENCE: &str = include_str!("../../config/reference.toml");
 const APPLICATION: &str = "[[application]]\nid = \
-     '/subscriptions/s/resourceGroups/r/providers/Microsoft.IoTCentral/iotApps/a'\n";
+     '/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/r/providers/Microsoft.IoTCentral/iotApps/a'\n";
 
 fn with(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     let environment = environment.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
@@ -147,8 +147,11 @@ fn defaults_never_contradict_what_is_set() {
 fn every_credential_is_read() {
     let credential = |keys: &str| config(&format!("[azure.credential]\n{keys}\n")).azure.credential;
     let managed = |identity| Credential::ManagedIdentity { identity };
-    assert_eq!(credential("object_id = 'o'"), managed(Some(UserAssigned::ObjectId("o".to_owned()))));
-    let id = "/subscriptions/s/resourceGroups/r/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i";
+    assert_eq!(
+        credential("object_id = '00000000-0000-0000-0000-00000000000b'"),
+        managed(Some(UserAssigned::ObjectId("00000000-0000-0000-0000-00000000000b".to_owned())))
+    );
+    let id = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/r/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i";
     assert_eq!(
         credential(&format!("resource_id = '{id}'")),
         managed(Some(UserAssigned::ResourceId(id.to_owned())))
@@ -161,11 +164,11 @@ fn every_credential_is_read() {
     );
     assert_eq!(
         credential(
-            "kind = 'client-certificate'\ntenant_id = 'a.b'\nclient_id = 'c'\ncertificate_file = '/p'"
+            "kind = 'client-certificate'\ntenant_id = 'a.b'\nclient_id = '00000000-0000-0000-0000-00000000000c'\ncertificate_file = '/p'"
         ),
         Credential::ClientCertificate {
             tenant_id: "a.b".to_owned(),
-            client_id: "c".to_owned(),
+            client_id: "00000000-0000-0000-0000-00000000000c".to_owned(),
             certificate_file: "/p".into(),
             key_file: "/p".into(),
         }
@@ -175,7 +178,7 @@ fn every_credential_is_read() {
 #[test]
 fn the_credentials_directory_is_expanded() {
     let text = format!(
-        "version = 1\n[azure.credential]\nkind = 'client-secret'\ntenant_id = 't'\nclient_id = 'c'\n\
+        "version = 1\n[azure.credential]\nkind = 'client-secret'\ntenant_id = 'a.b'\nclient_id = '00000000-0000-0000-0000-00000000000c'\n\
          secret_file = '$CREDENTIALS_DIRECTORY/s'\n{APPLICATION}"
     );
     let config = with(&text, &[("CREDENTIALS_DIRECTORY", "/run/credentials/x")]).expect("a configuration");
@@ -223,11 +226,11 @@ fn variables_replace_and_add_values() {
             ("PRIVATELINK_DNS__DNS__RATE_LIMIT__SLIP", "2"),
             ("PRIVATELINK_DNS__AZURE__POLL_INTERVAL", "10s"),
             ("PRIVATELINK_DNS__PUBLISH__PER_NAME_ZONES", "true"),
-            ("PRIVATELINK_DNS__AZURE__CREDENTIAL__CLIENT_ID", "12345"),
+            ("PRIVATELINK_DNS__AZURE__CREDENTIAL__CLIENT_ID", "00000000-0000-0000-0000-00000000000c"),
             (
                 "PRIVATELINK_DNS__APPLICATION",
-                "/subscriptions/s/resourceGroups/r/providers/Microsoft.IoTCentral/iotApps/b,\
-              /subscriptions/s/resourceGroups/r/providers/Microsoft.IoTCentral/iotApps/c",
+                "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/r/providers/Microsoft.IoTCentral/iotApps/b,\
+              /subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/r/providers/Microsoft.IoTCentral/iotApps/c",
             ),
             ("PRIVATELINK_DNS__LOG__LEVEL", ""),
             ("PRIVATELINK_DNS_OTHER", "not ours"),
@@ -239,7 +242,7 @@ fn variables_replace_and_add_values() {
     assert_eq!(config.dns.rate_limit.slip, 2);
     assert_eq!(config.azure.poll_interval, Duration::from_secs(10));
     assert!(config.publication.per_name_zones);
-    let identity = Some(UserAssigned::ClientId("12345".to_owned()));
+    let identity = Some(UserAssigned::ClientId("00000000-0000-0000-0000-00000000000c".to_owned()));
     assert_eq!(config.azure.credential, Credential::ManagedIdentity { identity });
     assert_eq!(config.applications.iter().map(ResourceId::name).collect::<Vec<_>>(), ["b", "c"]);
     assert_eq!(config.log.filter, "debug", "an empty variable counts as unset");
@@ -248,7 +251,9 @@ fn variables_replace_and_add_values() {
 #[test]
 fn tags_have_a_name_and_perhaps_a_value() {
     let discovery = |tag: &str| {
-        let text = format!("version = 1\n[[discovery]]\nsubscription = 's'\ntag = '{tag}'\n");
+        let text = format!(
+            "version = 1\n[[discovery]]\nsubscription = '00000000-0000-0000-0000-000000000001'\ntag = '{tag}'\n"
+        );
         with(&text, &[]).expect("a configuration").discoveries.remove(0).tag
     };
     assert_eq!(discovery("dns"), Some(("dns".to_owned(), None)));
@@ -310,22 +315,33 @@ fn client_prefixes_of_all_applications_are_counted() {
 
 #[test]
 fn covers_what_is_named_or_in_scope() {
-    let config = config("[[discovery]]\nsubscription = 'S2'\nresource_group = 'rg'");
+    let config =
+        config("[[discovery]]\nsubscription = '00000000-0000-0000-0000-000000000002'\nresource_group = 'rg'");
     let covers = |id: &str| config.covers(&id.parse().expect("an id"));
-    assert!(covers("/subscriptions/S/resourcegroups/R/providers/microsoft.iotcentral/iotapps/A"));
-    assert!(!covers("/subscriptions/s/resourceGroups/r/providers/Microsoft.IoTCentral/iotApps/b"));
-    assert!(covers("/subscriptions/s2/resourceGroups/RG/providers/Microsoft.IoTCentral/iotApps/b"));
-    assert!(!covers("/subscriptions/s2/resourceGroups/other/providers/Microsoft.IoTCentral/iotApps/b"));
+    assert!(covers(
+        "/subscriptions/00000000-0000-0000-0000-000000000001/resourcegroups/R/providers/microsoft.iotcentral/iotapps/A"
+    ));
+    assert!(!covers(
+        "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/r/providers/Microsoft.IoTCentral/iotApps/b"
+    ));
+    assert!(covers(
+        "/subscriptions/00000000-0000-0000-0000-000000000002/resourceGroups/RG/providers/Microsoft.IoTCentral/iotApps/b"
+    ));
+    assert!(!covers(
+        "/subscriptions/00000000-0000-0000-0000-000000000002/resourceGroups/other/providers/Microsoft.IoTCentral/iotApps/b"
+    ));
 }
 
 #[test]
 fn a_resource_group_may_have_letters_of_any_script() {
-    let covered = config("[[discovery]]\nsubscription = 'S2'\nresource_group = 'grün'");
-    let id = "/subscriptions/s2/resourceGroups/GRÜN/providers/Microsoft.IoTCentral/iotApps/b";
+    let covered = config(
+        "[[discovery]]\nsubscription = 'AAAAAAAA-2222-3333-4444-555555555555'\nresource_group = 'grün'",
+    );
+    let id = "/subscriptions/aaaaaaaa-2222-3333-4444-555555555555/resourceGroups/GRÜN/providers/Microsoft.IoTCentral/iotApps/b";
     assert!(covered.covers(&id.parse().expect("an id")));
-    let twice = "version = 1\n[[discovery]]\nsubscription = 's'\nresource_group = 'grün'\n\
-                 [[discovery]]\nsubscription = 's'\nresource_group = 'GRÜN'\n";
-    assert!(with(twice, &[]).expect_err("twice").to_string().contains("same scope"));
+    let scope = "[[discovery]]\nsubscription = '11111111-2222-3333-4444-555555555555'\nresource_group = ";
+    let twice = format!("version = 1\n{scope}'grün'\n{scope}'GRÜN'\n");
+    assert!(with(&twice, &[]).expect_err("twice").to_string().contains("same scope"));
 }
 
 #[test]
@@ -359,8 +375,8 @@ fn loading_looks_at_the_files_that_are_named() {
     let path = directory.path().join("config.toml");
     let secret = directory.path().join("secret");
     let text = format!(
-        "version = 1\nazure.ca_file = '{}'\n[azure.credential]\nkind = 'client-secret'\ntenant_id = 't'\n\
-         client_id = 'c'\nsecret_file = '{}'\n{APPLICATION}",
+        "version = 1\nazure.ca_file = '{}'\n[azure.credential]\nkind = 'client-secret'\ntenant_id = 'a.b'\n\
+         client_id = '00000000-0000-0000-0000-00000000000c'\nsecret_file = '{}'\n{APPLICATION}",
         directory.path().display(),
         secret.display()
     );
@@ -373,8 +389,12 @@ fn loading_looks_at_the_files_that_are_named() {
     );
     assert!(told(&path).contains(":7: azure.credential.secret_file: cannot read"), "{}", told(&path));
 
-    fs::write(&path, fs::read_to_string(&path).expect("read").replace("azure.ca_file", "#"))
-        .expect("written");
+    // Beside what is wrong with the text.
+    let text = fs::read_to_string(&path).expect("read");
+    fs::write(&path, format!("{text}[dns]\nudp_threads = 'x'\n")).expect("written");
+    assert_eq!(Config::load(&path).expect_err("faults").errors().len(), 3);
+
+    fs::write(&path, text.replace("azure.ca_file", "#")).expect("written");
     fs::write(&secret, "hunter2").expect("written");
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o644)).expect("a mode");
     assert!(told(&path).contains("open to every user (mode 0644)"), "{}", told(&path));
@@ -384,6 +404,36 @@ fn loading_looks_at_the_files_that_are_named() {
     let loaded = Config::load(&path).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(loaded.path, path);
     assert_eq!(loaded.config.applications.len(), 1);
+    assert_eq!(loaded.credential, None);
+
+    // An empty secret is a fault, but none that keeps stored records from being served.
+    fs::write(&secret, "").expect("written");
+    let loaded = Config::load(&path).unwrap_or_else(|e| panic!("{e}"));
+    assert!(loaded.credential.expect("a fault").to_string().contains("is empty"));
+}
+
+#[test]
+fn a_half_edited_file_still_tells_where_the_daemon_is() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("config.toml");
+    let contact = |text: &str| {
+        fs::write(&path, text).expect("written");
+        Contact::load(&path)
+    };
+    let expected = Contact {
+        admin_listen: "127.0.0.1:9".parse().expect("an address"),
+        state_directory: "/srv/state".into(),
+    };
+    let keys = "[admin]\nlisten = '127.0.0.1:9'\n[state]\ndirectory = '/srv/state'\n";
+    for rest in ["version = 7", "[azure.credential]\nkind = 'client-secret'", "nonsense", "[dns\nlisten = [5"]
+    {
+        assert_eq!(contact(&format!("{keys}{rest}\n")).as_ref(), Ok(&expected), "{rest}");
+    }
+    assert_eq!(contact("nonsense").expect("defaults").admin_listen.port(), 9853);
+    let told = contact("[admin]\nlisten = 'nowhere'\n").expect_err("a wrong address").to_string();
+    assert!(told.contains(":2: admin.listen: \"nowhere\" is no IP address"), "{told}");
+    fs::remove_file(&path).expect("removed");
+    assert!(Contact::load(&path).expect_err("no file").to_string().contains("cannot read the configuration"));
 }
 
 proptest! {
@@ -391,6 +441,7 @@ proptest! {
     fn any_text_is_survived(text in ".*", name in "[A-Za-z_.]{0,20}", value in ".*") {
         let variable = format!("PRIVATELINK_DNS__{name}");
         let _ = with(&text, &[(variable.as_str(), value.as_str())]);
+        tree::recover(&text);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::credential;
 use super::dns::{MAX_ADDRESSES, address, report_overlaps};
-use super::reader::{Field, Item, Report, Section, Wrong, shown};
+use super::reader::{Field, Holds, Item, Report, Section, Wrong, shown};
 use super::types::Tls;
 
 const PATH: &str = "/dns-query";
@@ -16,9 +16,10 @@ pub(super) fn read(dns: &Section<'_>, report: &mut Report) -> Option<Tls> {
     let example = "\"/etc/privatelink-dns/certificate.pem\"";
     section.require("certificate_file", example, "", report, |_| Ok(()));
     // Without a key_file the key is in it.
-    let is_secret = section.node("key_file").is_none();
-    let certificate_file = credential::file(&section, "certificate_file", is_secret, report);
-    let key_file = credential::file(&section, "key_file", true, report);
+    let holds = if section.node("key_file").is_none() { Holds::ServerPair(None) } else { Holds::Certificate };
+    let certificate_file = credential::file(&section, "certificate_file", holds, report);
+    let pair = Holds::ServerPair(certificate_file.clone());
+    let key_file = credential::file(&section, "key_file", pair, report);
     let listen = listen(&section, "listen", 853, report);
     let https_listen = self::listen(&section, "https_listen", 443, report);
     if section.node("listen").is_none() && section.node("https_listen").is_none() {

@@ -82,6 +82,12 @@ pub(super) fn read(text: &str) -> Result<Table, Vec<SyntaxError>> {
     Err(errors)
 }
 
+/// Reads what can be read of TOML, without its faults.
+pub(super) fn recover(text: &str) -> Table {
+    let (table, _) = DeTable::parse_recoverable(text);
+    Lines::new(text).table(table.into_inner())
+}
+
 /// Turns byte offsets into lines.
 struct Lines<'a> {
     text: &'a str,
@@ -157,6 +163,7 @@ mod tests {
             format!("a = {}", "{a=".repeat(100_000)),
         ] {
             assert!(read(&text).is_err());
+            recover(&text);
         }
     }
 }

@@ -23,11 +23,11 @@ pub(super) fn guard(root: &Section<'_>, report: &mut Report) -> GuardPolicy {
     let bulk_polls = guard.number("bulk_polls", default.bulk_polls.max(removal_polls), 1..=MAX_POLLS, report);
     let bulk_period =
         guard.duration("bulk_period", default.bulk_period.max(removal_period), Duration::ZERO..=WEEK, report);
-    if bulk_polls < removal_polls {
+    if bulk_polls < removal_polls && !report.is_wrong("guard.removal_polls") {
         let problem = format!("{bulk_polls} is less than removal_polls, {removal_polls}");
         at_least(&guard, "bulk_polls", problem, &removal_polls.to_string(), report);
     }
-    if bulk_period < removal_period {
+    if bulk_period < removal_period && !report.is_wrong("guard.removal_period") {
         let period = duration::show(removal_period);
         let problem = format!("{} is less than removal_period, {period}", duration::show(bulk_period));
         at_least(&guard, "bulk_period", problem, &period, report);
@@ -58,7 +58,7 @@ pub(super) fn publication(
     let publish = root.child("publish", report);
     let privatelink_zones = publish.flag("privatelink_zones", true, report);
     let per_name_zones = publish.flag("per_name_zones", false, report);
-    if !privatelink_zones && !per_name_zones {
+    if !privatelink_zones && !per_name_zones && !report.is_wrong("publish.per_name_zones") {
         let wrong = Wrong::new(
             "no form of publication is on, so nothing would be published",
             "write privatelink_zones = true, per_name_zones = true, or both",
@@ -69,7 +69,7 @@ pub(super) fn publication(
     let application_name = publish.flag("application_name", false, report);
     let ttl = seconds(&publish, "ttl", report);
     let negative_ttl = seconds(&publish, "negative_ttl", report);
-    let name_servers = name_servers(&publish, report);
+    let name_servers = name_servers(&publish, privatelink_zones, report);
     let hostmaster = publish.read("hostmaster", HOSTMASTER, report, hostmaster);
     Some(Publication {
         privatelink_zones,
@@ -99,10 +99,17 @@ fn seconds(publish: &Section<'_>, key: &str, report: &mut Report) -> u32 {
     u32::try_from(ttl.as_secs()).unwrap_or(u32::MAX)
 }
 
-fn name_servers(publish: &Section<'_>, report: &mut Report) -> Option<Vec<DnsName>> {
+/// The names for NS records. In a privatelink zone of ours a name server would be denied, as every
+/// name in it that Azure does not show.
+fn name_servers(publish: &Section<'_>, privatelink_zones: bool, report: &mut Report) -> Option<Vec<DnsName>> {
     let items = publish.list("name_servers", NAME_SERVERS, 13, report, host_name)?;
     let mut seen = HashSet::new();
     for item in &items {
+        if privatelink_zones && item.value.as_str().split('.').any(|label| label == "privatelink") {
+            let problem = format!("{} lies in a privatelink zone, where it would not exist", item.value);
+            let wrong = Wrong::new(problem, "write a name of another zone, one that resolves");
+            report.push(&item.place, &publish.path("name_servers"), wrong);
+        }
         if !seen.insert(&item.value) {
             let wrong = Wrong::new(format!("{} is listed twice", item.value), "remove one of the two");
             report.push(&item.place, &publish.path("name_servers"), wrong);

@@ -135,9 +135,9 @@ impl Listeners {
         (protocol, address): (Protocol, SocketAddr),
         setting: Arc<ArcSwap<Setting>>,
     ) -> Result<Listener, ListenError> {
-        let shared = self.shared.clone();
-        let counters = self.counters.clone();
-        self.open_tcp(address, move |stream, client| {
+        let shared = self.work.shared.clone();
+        let counters = self.work.counters.clone();
+        self.work.open_tcp(address, move |stream, client| {
             let (setting, shared, counters) = (setting.clone(), shared.clone(), counters.clone());
             async move { serve(protocol, stream, client, &setting.load_full(), &shared, &counters).await }
         })

@@ -134,7 +134,7 @@ mod tests {
         index: usize,
         pause: Option<Duration>,
     ) -> (Poller, mpsc::Receiver<Event>) {
-        let text = "version = 1\n[azure.credential]\nkind = 'azure-cli'\n[[discovery]]\nsubscription = 's'";
+        let text = "version = 1\n[azure.credential]\nkind = 'azure-cli'\n[[discovery]]\nsubscription = '11111111-2222-3333-4444-555555555555'";
         let config = config::parse("test.toml", text, std::iter::empty()).expect("a configuration");
         let azure = Arc::new(Azure::new(&config.azure, Arc::new(())).expect("a client"));
         let (events, received) = mpsc::channel(1);

@@ -168,6 +168,7 @@ impl Case {
 
     /// The next poll is good; without a token, one after the pause that the failure brings.
     async fn recover(self, bench: &mut Bench, application: &ResourceId) {
+        // Nothing tells the end of the pause; the limit of every test here ends this.
         let mut result = bench.poll(application).await;
         while self.operation == Operation::Token && result.is_err() {
             tokio::time::sleep(Duration::from_millis(200)).await;

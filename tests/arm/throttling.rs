@@ -5,7 +5,6 @@ use std::time::Duration;
 use privatelink_dns::azure::ArmErrorKind;
 use privatelink_dns::simulator::{ApplicationOptions, EndpointOptions, Fault, FaultRule, Operation};
 use privatelink_dns::zones::ResourceId;
-use tokio::time::Instant;
 
 use crate::bench::{Bench, Setup, simulator};
 use crate::identity::with_identity;
@@ -76,9 +75,15 @@ fn a_short_wait_is_kept_within_the_poll() {
         for fault in [Fault::SubscriptionRequestsThrottled, Fault::RetryableErrorDueToAnotherOperation] {
             let rule = FaultRule::new(fault).on(Operation::Endpoint).times(1).retry_after(2);
             bench.world(|world| world.faults.add(rule));
-            let start = Instant::now();
+            let from = bench.simulator.requests().total();
             bench.good_poll(&first).await;
-            assert!(start.elapsed() >= Duration::from_secs(2), "{fault:?}");
+            let mut tries = bench.requests_since(from);
+            tries.retain(|request| request.operation == Some(Operation::Endpoint));
+            assert_eq!(
+                tries.iter().map(|r| r.status).collect::<Vec<_>>(),
+                [Some(429), Some(200)],
+                "{fault:?}"
+            );
         }
     });
 }

@@ -8,6 +8,7 @@ mod encrypted;
 mod endpoints;
 mod failures;
 mod flow;
+mod limits;
 mod metrics;
 mod operator;
 mod persistence;

@@ -1,6 +1,9 @@
 //! What an operator does: look, plan, poll, approve, reject.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 
 use privatelink_dns::zones::{FindingKind, Needs};
 use rustix::process::Signal;
@@ -10,7 +13,7 @@ use crate::support::azure::{Azure, public};
 use crate::support::daemon::Daemon;
 use crate::support::dns::dig;
 use crate::support::eventually;
-use crate::support::home::{BINARY, Home, said};
+use crate::support::home::{BINARY, Home, Said, said};
 
 const SUBCOMMANDS: [&str; 9] =
     ["run", "demo", "plan", "check-config", "status", "approve", "reject", "health", "completion"];
@@ -80,6 +83,71 @@ async fn a_loss_of_everything_waits_for_the_operator() {
     assert_eq!((all.code, all.out.as_str()), (Some(0), "5 removals approved\n"), "{all:?}");
     for name in &names {
         assert_eq!(dig(daemon.dns(), name, "A").await.status, "NXDOMAIN", "{name}");
+    }
+}
+
+async fn check_config(home: &Home) -> Said {
+    let mut command = home.environment(BINARY);
+    command.arg("check-config").arg(home.config());
+    said(command).await
+}
+
+#[tokio::test]
+async fn faults_of_file_environment_and_named_files_are_told_together() {
+    let azure = Azure::start().await;
+    let home = Home::new(&azure);
+    home.write();
+    let right = fs::read_to_string(home.config()).expect("the configuration");
+    let wrong = right.replace("[azure]", "[azure]\nca_file = \"/nowhere/ca.pem\"") + "\n[guard_]\n";
+    fs::write(home.config(), wrong).expect("written");
+    let mut command = home.environment(BINARY);
+    command.arg("check-config").arg(home.config());
+    command.env("PRIVATELINK_DNS__LOG__LEVEL", OsStr::from_bytes(b"\xff"));
+    let said = said(command).await;
+    assert_eq!(said.code, Some(1));
+    for fault in ["cannot read /nowhere/ca.pem", "guard_", "LOG__LEVEL: its value is no valid UTF-8"] {
+        assert!(said.err.contains(fault), "no {fault:?} in {}", said.err);
+    }
+}
+
+#[tokio::test]
+async fn an_empty_secret_is_told_but_does_not_keep_the_daemon_from_starting() {
+    let azure = Azure::start().await;
+    let home = Home::new(&azure);
+    home.write();
+    let secret = home.path("secret");
+    fs::write(&secret, "").expect("written");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).expect("a mode");
+    let keys = format!(
+        "kind = \"client-secret\"\ntenant_id = \"contoso.example\"\n\
+         client_id = \"00000000-0000-0000-0000-00000000000c\"\nsecret_file = \"{}\"",
+        secret.display()
+    );
+    let command = home.command();
+    let right = fs::read_to_string(home.config()).expect("the configuration");
+    fs::write(home.config(), right.replace("kind = \"managed-identity\"", &keys)).expect("written");
+    let daemon = Daemon::start(command).await;
+    assert!(daemon.log().iter().any(|line| line["message"].as_str().is_some_and(|m| m.contains("is empty"))));
+    let checked = check_config(&home).await;
+    assert_eq!(checked.code, Some(1));
+    assert!(checked.err.contains("secret is empty; write the client secret into it"), "{checked:?}");
+}
+
+#[tokio::test]
+async fn a_half_edited_file_does_not_make_a_healthy_daemon_look_ill() {
+    let azure = Azure::start().await;
+    let home = Home::new(&azure);
+    let daemon = home.start().await;
+    daemon.shows(&azure).await;
+    let right = fs::read_to_string(home.config()).expect("the configuration");
+    fs::write(home.config(), right.replace("[[application]]", "[[application]\nidd = ")).expect("written");
+    let checked = check_config(&home).await;
+    assert!(checked.code == Some(1) && checked.err.contains("no valid TOML"), "{checked:?}");
+    for arguments in [&["health", "--ready"][..], &["status"], &["approve", "--all"]] {
+        let said = home.run(&daemon, arguments).await;
+        // Nothing is held; that is the daemon's answer.
+        let expected = if arguments[0] == "approve" { "no held removal matches" } else { "" };
+        assert!(said.err.contains(expected) && (said.code == Some(0)) == expected.is_empty(), "{said:?}");
     }
 }
 

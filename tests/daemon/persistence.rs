@@ -2,15 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
-use std::time::Duration;
 
 use privatelink_dns::admin::status::Status;
 use rustix::process::Signal;
-use tokio::time::sleep;
 
 use crate::support::azure::Azure;
 use crate::support::daemon::Daemon;
 use crate::support::dns::{dig, not_before, serial};
+use crate::support::eventually;
 use crate::support::home::Home;
 
 type Names = BTreeMap<String, BTreeSet<Ipv4Addr>>;
@@ -83,14 +82,25 @@ async fn nothing_accepted_is_lost_by_a_kill() {
         if comes {
             hub = Some(name.clone());
         }
+        let asked = azure.simulator.requests().total();
         daemon.signal(Signal::USR1);
         let newest: Names = azure.names().into_iter().filter(|(_, a)| !a.is_empty()).collect();
         let shown = round % 3 == 0;
         if shown {
             // The moment at which DNS shows it: from then on it may not be lost.
-            while daemon.ask(&name).await.is_none_or(|answer| answer.addresses.is_empty() == comes) {}
+            eventually("DNS shows it", async || match daemon.ask(&name).await {
+                Some(answer) if answer.addresses.is_empty() != comes => Ok(()),
+                answer => Err(format!("{answer:?}")),
+            })
+            .await;
         } else {
-            sleep(Duration::from_millis(random.u64(0..250))).await;
+            // A moment in the poll, or in what follows from it.
+            let moment = asked + random.u64(0..10);
+            eventually("so many requests", async || {
+                let total = azure.simulator.requests().total();
+                if total >= moment { Ok(()) } else { Err(format!("{total} of {moment}")) }
+            })
+            .await;
         }
         daemon.kill().await;
         let after = without_azure(&mut home, &arm, &before, &names).await;

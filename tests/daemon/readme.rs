@@ -1,11 +1,17 @@
 //! The README's configurations, commands and recipes work as they stand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 
+use privatelink_dns::azure::Operation;
 use tokio::process::Command;
 
-use crate::support::home::{BINARY, said};
+use crate::support::azure::{Azure, public};
+use crate::support::daemon::Daemon;
+use crate::support::eventually;
+use crate::support::home::{BINARY, Home, said};
 
 pub(crate) const README: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
 
@@ -87,4 +93,112 @@ async fn every_command_exists() {
     }
     assert!(commands >= 15, "{commands} commands");
     assert!(helps.len() >= 8, "{:?}", helps.keys());
+}
+
+/// A place where the README's scripts run: its own paths, the daemon's command as installed, and
+/// commands that only write down that they were called.
+struct Host {
+    directory: tempfile::TempDir,
+}
+
+impl Host {
+    fn new(home: &Home, daemon: &Daemon) -> Self {
+        let host = Self { directory: tempfile::tempdir().expect("a directory") };
+        for directory in ["bin", "etc/bind", "etc/systemd/resolved.conf.d", "run"] {
+            fs::create_dir_all(host.path(directory)).expect("a directory");
+        }
+        for called in ["rndc", "systemctl"] {
+            host.command(called, &format!("echo {called} \"$@\" >>{}", host.path("called").display()));
+        }
+        let config = home.config();
+        host.command(
+            "privatelink-dns",
+            &format!(
+                "PRIVATELINK_DNS__ADMIN__LISTEN={} exec {BINARY} \"$@\" --config {}",
+                daemon.admin,
+                config.display()
+            ),
+        );
+        host
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn command(&self, name: &str, text: &str) {
+        let path = self.path("bin").join(name);
+        fs::write(&path, format!("#!/bin/sh\n{text}\n")).expect("written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a mode");
+    }
+
+    /// Runs the README's script that has this text; gives its exit code.
+    async fn run(&self, text: &str) -> Option<i32> {
+        let (blocks, _) = blocks();
+        let script = blocks.into_iter().find(|(language, block)| language == "sh" && block.contains(text));
+        let root = self.directory.path().display();
+        let script = script.expect("a script").1.replace("/etc/", &format!("{root}/etc/"));
+        let script = script.replace("/run/", &format!("{root}/run/"));
+        let mut shell = Command::new("sh");
+        let path = std::env::var("PATH").unwrap_or_default();
+        shell.args(["-c", &script]);
+        shell.env("PATH", format!("{root}/bin:{path}:/usr/local/sbin:/usr/sbin:/sbin"));
+        said(shell).await.code
+    }
+
+    /// The commands that were called so far.
+    fn called(&self) -> String {
+        fs::read_to_string(self.path("called")).unwrap_or_default()
+    }
+}
+
+#[tokio::test]
+async fn the_scripts_follow_the_names() {
+    let azure = Azure::start().await;
+    let mut home = Home::new(&azure);
+    home.settings.publish = "per_name_zones = true\nprivatelink_zones = false";
+    let daemon = home.start().await;
+    let zones = async |count: usize| {
+        eventually("zones", async || {
+            let zones = daemon.status().await.zones.len();
+            if zones == count { Ok(()) } else { Err(format!("{zones} zones")) }
+        })
+        .await;
+    };
+    zones(5).await;
+    for (script, file, call) in [
+        ("rndc reconfig", "etc/bind/privatelink-names.conf", "rndc reconfig\n"),
+        (
+            "restart systemd-resolved",
+            "etc/systemd/resolved.conf.d/privatelink.conf",
+            "systemctl restart systemd-resolved\n",
+        ),
+    ] {
+        let host = Host::new(&home, &daemon);
+        let hub = public(&azure.hub());
+        // Twice: what is the same is not loaded again.
+        for _ in 0..2 {
+            assert_eq!(host.run(script).await, Some(0));
+            let list = fs::read_to_string(host.path(file)).expect("a list");
+            assert!(list.contains(&hub), "no {hub} in {list}");
+            assert_eq!(list.matches("azure-devices.net").count(), 2, "{list}");
+            assert_eq!(host.called(), call);
+        }
+        // A daemon that says nothing changes nothing.
+        host.command("privatelink-dns", "echo '{\"zones\":[]}'");
+        assert_ne!(host.run(script).await, Some(0));
+        assert!(fs::read_to_string(host.path(file)).expect("a list").contains(&hub));
+        assert_eq!(host.called(), call);
+    }
+}
+
+#[test]
+fn the_role_allows_what_is_read_and_no_more() {
+    let (blocks, _) = blocks();
+    let role = blocks.into_iter().find(|(language, _)| language == "json").expect("the role").1;
+    let role: serde_json::Value = serde_json::from_str(&role).expect("JSON");
+    let allowed = role["Actions"].as_array().expect("actions").iter();
+    let allowed: BTreeSet<_> = allowed.map(|action| action.as_str().expect("text")).collect();
+    let needed: BTreeSet<_> = Operation::ALL.into_iter().map(Operation::action).collect();
+    assert_eq!(allowed, needed);
 }

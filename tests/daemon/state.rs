@@ -128,4 +128,5 @@ async fn a_second_daemon_keeps_out_of_the_state() {
     let second = crate::support::home::said(home.command()).await;
     assert_eq!(second.code, Some(1));
     assert!(second.err.contains("another privatelink-dns uses the state directory"), "{}", second.err);
+    assert!(second.err.lines().last().is_some_and(|line| line.contains("\"stopped\"")), "{}", second.err);
 }

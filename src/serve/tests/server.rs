@@ -56,7 +56,8 @@ impl Server {
     /// Listens on the configured addresses.
     pub(super) fn start(dns: &Dns) -> Self {
         let mut server = Self::idle(dns);
-        server.listeners.listen(&dns.listen, dns.udp_threads).expect("listening");
+        server.listeners.bind(&dns.listen, dns.udp_threads).expect("bound");
+        server.listeners.start().expect("started");
         server
     }
 

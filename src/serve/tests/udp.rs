@@ -1,10 +1,11 @@
 //! UDP, listeners and their reload, with real sockets.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 use socket2::{Domain, Socket, Type};
 
-use super::super::Passed;
+use super::super::{Passed, RateLimiter, Serving};
 use super::build::*;
 use super::server::*;
 use super::summary::summary;
@@ -43,23 +44,37 @@ async fn a_wildcard_answers_from_the_address_that_was_asked() {
     }
 }
 
-/// An address of this machine that is not loopback, when it has one.
-fn own_address() -> Option<IpAddr> {
-    let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
-    // Sends nothing; only asks the routing table.
-    socket.connect("198.51.100.1:9").ok()?;
-    Some(socket.local_addr().ok()?.ip()).filter(|ip| !ip.is_loopback() && !ip.is_unspecified())
+#[tokio::test]
+async fn what_waits_in_a_bound_socket_is_answered_from_where_it_was_asked() {
+    let mut server = Server::idle(&dns(&[]));
+    server.listeners.bind(&[([0, 0, 0, 0], 0).into()], 1).expect("bound");
+    let asked = SocketAddr::from(([127, 0, 0, 2], server.address().port()));
+    let client = client("127.0.0.1").await;
+    client.send_to(&query(DEVICE, A), asked).await.expect("sent");
+    server.listeners.start().expect("started");
+    let mut buffer = [0; 512];
+    let (length, source) = within(client.recv_from(&mut buffer)).await.expect("an answer");
+    assert_eq!((summary(&buffer[..length]).to_string().as_str(), source), (HIT, asked));
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn over_the_rate_clients_are_sent_to_tcp_or_dropped() {
-    let Some(own) = own_address() else { return };
-    let from = own.to_string();
     let slow = RateLimit { responses_per_second: 1, slip: 1, ipv4_prefix: 32, ipv6_prefix: 64 };
     let dns = Dns { rate_limit: slow, ..dns(&["0.0.0.0:0"]) };
     let server = Server::start(&dns);
-    let address = SocketAddr::new(own, server.address().port());
-    let client = client(&from).await;
+    let address = SocketAddr::from(([127, 0, 0, 1], server.address().port()));
+    let client = client("127.0.0.1").await;
+    for _ in 0..10 {
+        let (response, _) = ask(&client, address, &query(DEVICE, A)).await;
+        assert_eq!(summary(&response).to_string(), HIT, "loopback is not limited");
+    }
+
+    let limited = |dns: &Dns| {
+        let limiter = Arc::new(RateLimiter::with_loopback(dns.rate_limit));
+        Arc::new(Serving::new(Arc::new(sample()), dns, None, Some(limiter)))
+    };
+    server.shared.store(limited(&dns));
     let mut slips = 0;
     // A slow test machine may earn a response more; ten in a row cannot all be earned.
     for _ in 0..10 {
@@ -72,29 +87,20 @@ async fn over_the_rate_clients_are_sent_to_tcp_or_dropped() {
     }
     assert!(slips > 0);
     assert_eq!(server.counters.slipped.get(), slips);
-    let mut stream = connect(&from, address).await;
+    let mut stream = connect("127.0.0.1", address).await;
     for _ in 0..10 {
         let response = ask_over(&mut stream, &query(DEVICE, A)).await.expect("a response");
         assert_eq!(summary(&response).to_string(), HIT, "TCP is not limited");
     }
 
-    // Loopback is not limited either, whatever the rate.
-    let loopback = super::server::client("127.0.0.1").await;
-    let local = SocketAddr::from(([127, 0, 0, 1], address.port()));
-    for _ in 0..10 {
-        assert_eq!(summary(&ask(&loopback, local, &query(DEVICE, A)).await.0).to_string(), HIT);
-    }
-
     // Without slip a response over the rate is not sent at all.
-    let silent = Dns { rate_limit: RateLimit { slip: 0, ..slow }, ..dns };
-    server.publish(sample(), &silent);
+    server.shared.store(limited(&Dns { rate_limit: RateLimit { slip: 0, ..slow }, ..dns }));
     for _ in 0..10 {
         client.send_to(&query(DEVICE, A), address).await.expect("sent");
     }
-    // Loopback and these share the only thread, so this answer comes behind them.
-    while server.counters.limited.get() == 0 {
-        ask(&loopback, local, &query(DEVICE, A)).await;
-    }
+    // They share the only thread, so the answer to another client comes behind them.
+    ask(&super::server::client("127.0.0.2").await, address, &query(DEVICE, A)).await;
+    assert!(server.counters.limited.get() > 0);
     server.stop().await;
 }
 
@@ -172,40 +178,78 @@ async fn a_new_generation_is_served_at_once() {
     server.stop().await;
 }
 
-/// A port that is free on 127.0.0.1 and 127.0.0.2, for UDP and TCP alike.
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
-    listener.local_addr().expect("an address").port()
+#[test]
+fn a_port_is_chosen_that_is_free_for_udp_too() {
+    // So many are taken that, of as many choices as below, one meets one of them nearly always.
+    let taken: Vec<_> =
+        (0..300).map(|_| std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket")).collect();
+    let mut server = Server::idle(&dns(&[]));
+    for _ in 0..500 {
+        server.listeners.bind(&[([127, 0, 0, 1], 0).into()], 1).expect("bound");
+    }
+    drop(taken);
 }
 
 #[tokio::test]
 async fn a_reload_opens_and_closes_and_leaves_the_rest_alone() {
     let mut server = Server::idle(&dns(&[]));
-    let [first, second]: [SocketAddr; 2] =
-        [([127, 0, 0, 1], free_port()).into(), ([127, 0, 0, 2], free_port()).into()];
+    // As configured, and with the port that they got.
+    let wanted: [SocketAddr; 2] = [([127, 0, 0, 1], 0).into(), ([127, 0, 0, 2], 0).into()];
     let client = client("127.0.0.1").await;
 
-    server.listeners.listen(&[first], 1).expect("listening");
+    server.listeners.listen(&wanted[..1], 1).await.expect("listening");
+    let first = server.address();
     let mut kept = connect("127.0.0.1", first).await;
     assert!(ask_over(&mut kept, &query(DEVICE, A)).await.is_some());
 
-    server.listeners.listen(&[second, first], 1).expect("listening");
+    server.listeners.listen(&wanted, 1).await.expect("listening");
+    let second = server.listeners.addresses()[1];
     assert_eq!(server.listeners.addresses(), [first, second]);
     ask(&client, second, &query(DEVICE, A)).await;
     assert!(ask_over(&mut kept, &query(DEVICE, A)).await.is_some(), "the first is the same as before");
 
     // An address that cannot be opened: nothing changes, not even what would have been closed.
-    let impossible = SocketAddr::from(([192, 0, 2, 254], second.port()));
-    let error = server.listeners.listen(&[second, impossible], 1).expect_err("not our address");
+    let impossible = SocketAddr::from(([192, 0, 2, 254], 0));
+    let error = server.listeners.listen(&[wanted[1], impossible], 1).await.expect_err("not our address");
     assert!(error.to_string().ends_with("no interface of this machine has the address"), "{error}");
     assert_eq!(server.listeners.addresses(), [first, second]);
     ask(&client, first, &query(DEVICE, A)).await;
     assert!(ask_over(&mut kept, &query(DEVICE, A)).await.is_some());
 
-    server.listeners.listen(&[second], 1).expect("listening");
+    server.listeners.listen(&wanted[1..], 1).await.expect("listening");
     assert_eq!(server.listeners.addresses(), [second]);
     assert_eq!(next(&mut kept).await, None, "connections end with their address");
     ask(&client, second, &query(DEVICE, A)).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_wildcard_makes_room_for_an_address_of_its_port_and_back() {
+    let mut server = Server::idle(&dns(&[]));
+    let single = loop {
+        let tcp = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let address = tcp.local_addr().expect("an address");
+        drop(tcp);
+        // Somebody may be faster.
+        if server.listeners.listen(&[address], 2).await.is_ok() {
+            break address;
+        }
+    };
+    let wildcard = SocketAddr::from(([0, 0, 0, 0], single.port()));
+    let client = client("127.0.0.1").await;
+    for wanted in [wildcard, single, wildcard] {
+        server.listeners.listen(&[wanted], 2).await.expect("listening");
+        assert_eq!(server.listeners.addresses(), [wanted]);
+        ask(&client, single, &query(DEVICE, A)).await;
+        assert!(ask_over(&mut connect("127.0.0.1", single).await, &query(DEVICE, A)).await.is_some());
+    }
+
+    // What was closed to make room is opened again when there is more in the way.
+    let impossible = SocketAddr::from(([192, 0, 2, 254], single.port()));
+    let error = server.listeners.listen(&[single, impossible], 2).await.expect_err("not our address");
+    assert!(error.to_string().contains("192.0.2.254"), "{error}");
+    assert_eq!(server.listeners.addresses(), [wildcard]);
+    ask(&client, single, &query(DEVICE, A)).await;
     server.stop().await;
 }
 
@@ -214,7 +258,7 @@ async fn a_port_in_use_is_told_with_what_to_do() {
     let mut server = Server::idle(&dns(&[]));
     let tcp = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
     let address = tcp.local_addr().expect("an address");
-    let error = server.listeners.listen(&[address], 2).expect_err("in use").to_string();
+    let error = server.listeners.listen(&[address], 2).await.expect_err("in use").to_string();
     assert_eq!(
         error,
         format!(
@@ -225,18 +269,18 @@ async fn a_port_in_use_is_told_with_what_to_do() {
     drop(tcp);
     let udp = std::net::UdpSocket::bind(address).expect("a socket");
     for threads in [1, 2] {
-        let error = server.listeners.listen(&[address], threads).expect_err("in use").to_string();
+        let error = server.listeners.listen(&[address], threads).await.expect_err("in use").to_string();
         assert!(
             error.starts_with(&format!("cannot listen on UDP {address}: Address already in use")),
             "{error}"
         );
     }
     drop(udp);
-    server.listeners.listen(&[address], 1).expect("free again");
+    server.listeners.listen(&[address], 1).await.expect("free again");
 
     // A second daemon does not take half of the queries.
     let mut second = Server::idle(&dns(&[]));
-    assert!(second.listeners.listen(&[address], 2).is_err());
+    assert!(second.listeners.listen(&[address], 2).await.is_err());
     second.stop().await;
     server.stop().await;
 }
@@ -256,7 +300,8 @@ async fn sockets_from_systemd_are_served() {
     let list = vec![prefix("127.0.0.0/8"), prefix("::1/128")];
     let dns = Dns { allow_query: list, ..dns(&[]) };
     let mut server = Server::idle(&dns);
-    server.listeners.take(Passed { udp: vec![udp], tcp: vec![tcp] }).expect("taken");
+    server.listeners.take(Passed { udp: vec![udp], tcp: vec![tcp] }, 2).expect("taken");
+    server.listeners.start().expect("started");
     assert_eq!(server.listeners.addresses().len(), 2);
     for (from, asked) in [("127.0.0.1", "127.0.0.2"), ("::1", "::1")] {
         let asked = SocketAddr::new(asked.parse().expect("an address"), port);
@@ -266,7 +311,7 @@ async fn sockets_from_systemd_are_served() {
     let mut stream = connect("127.0.0.1", tcp_address).await;
     assert!(ask_over(&mut stream, &query(DEVICE, A)).await.is_some());
     // A reload of the configuration does not touch them.
-    server.listeners.listen(&[], 1).expect("nothing to open");
+    server.listeners.listen(&[], 1).await.expect("nothing to open");
     assert!(ask_over(&mut stream, &query(DEVICE, A)).await.is_some());
     server.stop().await;
 }
@@ -274,6 +319,7 @@ async fn sockets_from_systemd_are_served() {
 #[test]
 fn outside_a_runtime_listening_fails_in_words() {
     let mut server = Server::idle(&dns(&[]));
-    let error = server.listeners.listen(&[([127, 0, 0, 1], 0).into()], 1).expect_err("no runtime");
+    server.listeners.bind(&[([127, 0, 0, 1], 0).into()], 1).expect("bound");
+    let error = server.listeners.start().expect_err("no runtime");
     assert!(error.to_string().starts_with("cannot listen on TCP 127.0.0.1:"), "{error}");
 }
