@@ -129,7 +129,7 @@ fn name_end(message: &[u8], start: usize) -> Result<usize, Malformed> {
 }
 
 /// The end of a name that may end in a pointer; where it points to does not matter here.
-fn skip_name(message: &[u8], start: usize) -> Result<usize, Malformed> {
+pub(super) fn skip_name(message: &[u8], start: usize) -> Result<usize, Malformed> {
     let mut at = start;
     loop {
         match *message.get(at).ok_or(Malformed)? {

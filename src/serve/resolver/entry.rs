@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use crate::serve::image::Link;
-use crate::serve::message::HEADER;
+use crate::serve::message::{HEADER, Malformed, skip_name};
 
 const TYPE_CNAME: u16 = 5;
 const TYPE_SOA: u16 = 6;
@@ -53,10 +53,6 @@ pub(in crate::serve) struct Entry {
     expires: Instant,
 }
 
-/// A response that cannot be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::serve) struct Malformed;
-
 impl Entry {
     /// No answer could be had: remembered shortly, so that a broken upstream is not asked for every
     /// query.
@@ -93,7 +89,7 @@ impl Entry {
         for (section, kept) in counts.iter_mut().enumerate() {
             for _ in 0..number(6 + 2 * section)? {
                 let owner = at;
-                at = name_end(response, at)?;
+                at = skip_name(response, at)?;
                 let kind = number(at)?;
                 let ttl = read_ttl(response, at + 4)?;
                 let data = at + 10;
@@ -226,18 +222,6 @@ fn read_ttl(message: &[u8], at: usize) -> Result<u32, Malformed> {
             Ok(if ttl >> 31 == 0 { ttl } else { 0 })
         }
         _ => Err(Malformed),
-    }
-}
-
-/// Where a name ends that may end in a pointer.
-fn name_end(message: &[u8], mut at: usize) -> Result<usize, Malformed> {
-    loop {
-        match *message.get(at).ok_or(Malformed)? {
-            0 => return Ok(at + 1),
-            length @ 1..=63 => at += 1 + usize::from(length),
-            0xc0.. => return Ok(at + 2),
-            _ => return Err(Malformed),
-        }
     }
 }
 
