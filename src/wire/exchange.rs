@@ -20,8 +20,11 @@ pub enum Mismatch {
     Malformed,
     /// Another id.
     Id,
-    /// Another question, the case of its letters included (draft-vixie-dnsext-dns0x20).
+    /// Another question.
     Question,
+    /// The question with letters of another case (draft-vixie-dnsext-dns0x20): forged, or from a server
+    /// that does not keep the case.
+    Case,
 }
 
 /// Checks that `response` answers `query`: id, and question octet for octet (RFC 5452 section 9).
@@ -40,10 +43,11 @@ pub fn check(query: &[u8], response: &[u8]) -> Result<(), Mismatch> {
         return Err(Mismatch::Malformed);
     }
     let question = question(query).ok_or(Mismatch::Malformed)?;
-    if header[4..6] != [0, 1] || response.get(HEADER..HEADER + question.len()) != Some(question) {
-        return Err(Mismatch::Question);
+    match response.get(HEADER..HEADER + question.len()) {
+        Some(asked) if header[4..6] == [0, 1] && asked == question => Ok(()),
+        Some(asked) if header[4..6] == [0, 1] && asked.eq_ignore_ascii_case(question) => Err(Mismatch::Case),
+        _ => Err(Mismatch::Question),
     }
-    Ok(())
 }
 
 /// The one question of a query of our own, which has no compressed name.
@@ -68,7 +72,8 @@ pub fn is_truncated(response: &[u8]) -> bool {
 /// from another address the kernel drops.
 ///
 /// # Errors
-/// When the socket fails; an ICMP "port unreachable" is such a failure.
+/// When the socket fails; an ICMP "port unreachable" is such a failure. `InvalidData` for an answer with
+/// letters of another case, which has to be asked for over TCP, where nobody can forge.
 pub async fn udp(server: SocketAddr, query: &[u8], mut other: impl FnMut(Mismatch)) -> io::Result<Vec<u8>> {
     let any: SocketAddr = if server.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0; 16], 0).into() };
     let socket = UdpSocket::bind(any).await?;
@@ -81,6 +86,13 @@ pub async fn udp(server: SocketAddr, query: &[u8], mut other: impl FnMut(Mismatc
             Ok(()) => {
                 buffer.truncate(length);
                 return Ok(buffer);
+            }
+            Err(Mismatch::Case) => {
+                other(Mismatch::Case);
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "the case of the question has changed",
+                ));
             }
             Err(mismatch) => other(mismatch),
         }
@@ -135,7 +147,7 @@ mod tests {
         assert_eq!(changed(2, 0x01), Err(Mismatch::Malformed), "a query");
         assert_eq!(changed(2, 0xa1), Err(Mismatch::Malformed), "another opcode");
         assert_eq!(changed(5, 0), Err(Mismatch::Question), "no question");
-        assert_eq!(changed(15, b'n'), Err(Mismatch::Question), "another case");
+        assert_eq!(changed(15, b'n'), Err(Mismatch::Case));
         assert_eq!(changed(20, 28), Err(Mismatch::Question), "another type");
         assert_eq!(check(QUERY, &response()[..20]), Err(Mismatch::Question), "cut off");
         assert_eq!(check(QUERY, b"\x12\x34"), Err(Mismatch::Malformed));

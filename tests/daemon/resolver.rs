@@ -236,6 +236,15 @@ async fn what_does_not_fit_is_asked_over_tcp() {
     let (_home, daemon) = resolver(&azure, &[&dns], "").await;
     dns.behave(Manners::Truncates);
     assert_eq!(dig(daemon.dns(), "www.example.com", "A").await.data(), ["198.51.100.7", "host.example.net."]);
+    // So is a server that does not keep the case of letters, by which forged answers are known.
+    dns.behave(Manners::LowerCase);
+    dns.host("old-but-honest.example.com", [198, 51, 100, 8]);
+    assert_eq!(dig(daemon.dns(), "old-but-honest.example.com", "A").await.data(), ["198.51.100.8"]);
+    let metric = format!(
+        "privatelink_dns_resolver_upstream_mismatches_total{{reason=\"case\",upstream=\"{}\"}}",
+        dns.address
+    );
+    assert!(daemon.metric(&metric).await >= 1.0);
 }
 
 #[tokio::test]

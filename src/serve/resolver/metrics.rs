@@ -32,8 +32,12 @@ const OUTCOMES: [(Outcome, &str); 5] = [
     (Outcome::Abandoned, "abandoned"),
 ];
 
-const MISMATCHES: [(Mismatch, &str); 3] =
-    [(Mismatch::Malformed, "malformed"), (Mismatch::Id, "id"), (Mismatch::Question, "question")];
+const MISMATCHES: [(Mismatch, &str); 4] = [
+    (Mismatch::Malformed, "malformed"),
+    (Mismatch::Id, "id"),
+    (Mismatch::Question, "question"),
+    (Mismatch::Case, "case"),
+];
 
 /// All counters of the resolver; they outlive a reload.
 #[derive(Clone)]

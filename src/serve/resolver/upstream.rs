@@ -108,8 +108,12 @@ impl Upstream {
         let response = match &self.transport {
             UpstreamTransport::Udp => {
                 let query = query(key, true).ok_or(AskError::Random)?;
-                let response = exchange::udp(self.address, &query, |m| self.metrics.mismatch(m)).await?;
-                if exchange::is_truncated(&response) { self.over_tcp(key).await? } else { response }
+                match exchange::udp(self.address, &query, |m| self.metrics.mismatch(m)).await {
+                    Ok(response) if !exchange::is_truncated(&response) => response,
+                    Ok(_) => self.over_tcp(key).await?,
+                    Err(error) if error.kind() == io::ErrorKind::InvalidData => self.over_tcp(key).await?,
+                    Err(error) => return Err(error.into()),
+                }
             }
             UpstreamTransport::Tcp => self.over_tcp(key).await?,
             UpstreamTransport::Tls { .. } | UpstreamTransport::Https { .. } => self.encrypted(key).await?,
@@ -127,7 +131,8 @@ impl Upstream {
     }
 
     async fn over_tcp(&self, key: &Key) -> Result<Vec<u8>, AskError> {
-        let query = query(key, true).ok_or(AskError::Random)?;
+        // Who cannot see the connection cannot forge on it, so the case of letters proves nothing.
+        let query = query(key, false).ok_or(AskError::Random)?;
         Ok(exchange::tcp(self.address, &query, |m| self.metrics.mismatch(m)).await?)
     }
 
@@ -202,7 +207,8 @@ impl Upstream {
         let was_up = self.is_up();
         match outcome {
             Outcome::Answered => self.failures.store(0, Ordering::Relaxed),
-            Outcome::Abandoned => return,
+            // Who says SERVFAIL is there; it may be the name's own fault.
+            Outcome::Abandoned | Outcome::Refused => return,
             _ => drop(self.failures.fetch_add(1, Ordering::Relaxed)),
         }
         if self.is_up() != was_up {

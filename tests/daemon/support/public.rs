@@ -29,6 +29,8 @@ pub(crate) enum Manners {
     WrongQuestion,
     /// From another port.
     WrongSource,
+    /// Answers over UDP in lower case, as some old servers do.
+    LowerCase,
     /// Octets without sense.
     Garbage,
     /// A right header and question, and nonsense behind it.
@@ -167,6 +169,7 @@ async fn over_udp(socket: Arc<UdpSocket>, world: Arc<World>) {
                 Manners::Silent => return,
                 Manners::WrongId => response[0] ^= 0xff,
                 Manners::WrongQuestion => response[13] ^= 0x01,
+                Manners::LowerCase => response[12..query.len() - 11].make_ascii_lowercase(),
                 Manners::Garbage => response = vec![0xff; 7],
                 Manners::Nonsense => {
                     // An answer is announced, and what follows is none.
@@ -206,7 +209,8 @@ async fn over_tcp(listener: TcpListener, world: Arc<World>) {
                 let (manners, delay) = world.mood();
                 tokio::time::sleep(delay).await;
                 let Some(response) = world.answer(&query) else { return };
-                if matches!(manners, Manners::Good | Manners::Truncates | Manners::Fails) {
+                if matches!(manners, Manners::Good | Manners::Truncates | Manners::LowerCase | Manners::Fails)
+                {
                     let _ = stream.write_u16(response.len() as u16).await;
                     let _ = stream.write_all(&response).await;
                 }
