@@ -36,6 +36,9 @@ impl Reloader<'_> {
         match self.prepare(current, azure, recursion, listeners).await {
             Ok((config, client, resolver)) => {
                 self.filter.set(&config.log);
+                if let Some(before) = recursion {
+                    before.retire(resolver.as_ref(), self.resolver_metrics);
+                }
                 (*current, *azure, *recursion) = (config.clone(), client.clone(), resolver.clone());
                 self.engine.ask(|reply| Command::Reload(config, client, resolver, reply)).await?;
                 tracing::info!(file = %self.file.display(), "configuration reloaded");
@@ -78,11 +81,7 @@ impl Reloader<'_> {
         };
         let client = Arc::new(tokio::task::spawn_blocking(making).await??);
         // A resolver of the same settings keeps its cache.
-        let resolver = if config.resolver == current.resolver {
-            recursion.clone()
-        } else {
-            Recursion::new(config.resolver.as_ref(), self.resolver_metrics)?
-        };
+        let resolver = Recursion::new(config.resolver.as_ref(), self.resolver_metrics, recursion.as_ref())?;
         listeners.encrypt(config.dns.tls.as_ref())?;
         if !self.passed
             && let Err(error) = listeners.listen(&config.dns.listen, config.dns.udp_threads).await

@@ -81,7 +81,7 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
     let counters = Arc::new(counters);
     let statistics = Arc::new(Statistics::new(&registry)?);
     let resolver_metrics = ResolverMetrics::new(&registry)?;
-    let mut recursion = Recursion::new(config.resolver.as_ref(), &resolver_metrics)?;
+    let mut recursion = Recursion::new(config.resolver.as_ref(), &resolver_metrics, None)?;
     let image = Arc::new(Image::default());
     let serving = Arc::new(ArcSwap::from_pointee(Serving::new(image, &config.dns, recursion.clone(), None)));
 

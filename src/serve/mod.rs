@@ -60,24 +60,38 @@ pub struct Recursion {
     pub resolver: Arc<Resolver>,
     /// Who may ask for names of public DNS.
     pub allow: Vec<Prefix>,
+    /// What it was made from, and the content of the file with authorities.
+    source: Arc<(config::Resolver, Option<Vec<u8>>)>,
 }
 
 impl Recursion {
-    /// The resolver of a configuration, with an empty cache; nothing where none is configured. Needs
-    /// a tokio runtime around it.
+    /// The resolver of a configuration; nothing where none is configured. That of `before` with its
+    /// cache, when nothing has changed, else one with an empty cache. Needs a tokio runtime around it.
     ///
     /// # Errors
     /// When TLS to its upstreams cannot be set up.
     pub fn new(
         config: Option<&config::Resolver>,
         metrics: &ResolverMetrics,
+        before: Option<&Self>,
     ) -> Result<Option<Self>, ResolverError> {
-        config
-            .map(|config| {
-                let resolver = Arc::new(Resolver::new(config, metrics.clone())?);
-                Ok(Self { resolver, allow: config.allow.clone() })
-            })
-            .transpose()
+        let Some(config) = config else { return Ok(None) };
+        let authorities = config.ca_file.as_deref().map(resolver::read_authorities).transpose()?;
+        let source = (config.clone(), authorities);
+        if let Some(before) = before.filter(|before| *before.source == source) {
+            return Ok(Some(before.clone()));
+        }
+        let resolver = Arc::new(Resolver::new(config, source.1.as_deref(), metrics.clone())?);
+        Ok(Some(Self { resolver, allow: config.allow.clone(), source: Arc::new(source) }))
+    }
+
+    /// Lets the metrics end of upstreams that a later resolver does not ask any more.
+    pub fn retire(&self, later: Option<&Self>, metrics: &ResolverMetrics) {
+        for upstream in &self.source.0.upstreams {
+            if !later.is_some_and(|later| later.source.0.upstreams.contains(upstream)) {
+                metrics.forget(&upstream.to_string());
+            }
+        }
     }
 }
 

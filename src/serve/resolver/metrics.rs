@@ -126,7 +126,7 @@ impl ResolverMetrics {
         })
     }
 
-    /// The counters of one upstream, and no other upstream's from before.
+    /// The counters of one upstream.
     pub(super) fn upstream(&self, label: &str) -> UpstreamMetrics {
         let up = self.up.with_label_values(&[label]);
         up.set(1);
@@ -138,11 +138,16 @@ impl ResolverMetrics {
         }
     }
 
-    /// Forgets the upstreams of the configuration before.
-    pub(super) fn forget_upstreams(&self) {
-        self.attempts.reset();
-        self.mismatches.reset();
-        self.up.reset();
+    /// Ends the series of an upstream.
+    pub(in crate::serve) fn forget(&self, label: &str) {
+        // What is not there is gone already.
+        for (_, result) in OUTCOMES {
+            let _ = self.attempts.remove_label_values(&[label, result]);
+        }
+        for (_, reason) in MISMATCHES {
+            let _ = self.mismatches.remove_label_values(&[label, reason]);
+        }
+        let _ = self.up.remove_label_values(&[label]);
     }
 }
 

@@ -65,6 +65,12 @@ pub enum ResolverError {
     Runtime(#[from] tokio::runtime::TryCurrentError),
 }
 
+impl ResolverError {
+    fn authorities(path: &Path, reason: String) -> Self {
+        Self::Authorities { path: path.display().to_string(), reason }
+    }
+}
+
 /// The resolver of one configuration.
 pub struct Resolver {
     cache: Cache,
@@ -93,11 +99,18 @@ impl Resolver {
     ///
     /// # Errors
     /// When TLS cannot be set up.
-    pub fn new(config: &config::Resolver, metrics: ResolverMetrics) -> Result<Self, ResolverError> {
+    pub(super) fn new(
+        config: &config::Resolver,
+        authorities: Option<&[u8]>,
+        metrics: ResolverMetrics,
+    ) -> Result<Self, ResolverError> {
         let runtime = tokio::runtime::Handle::try_current()?;
-        let tls = Arc::new(tls(config.ca_file.as_deref())?);
+        let authorities = match (&config.ca_file, authorities) {
+            (Some(path), Some(content)) => parse_authorities(path, content)?,
+            _ => Vec::new(),
+        };
+        let tls = Arc::new(tls(authorities)?);
         let ttl_limits = TtlLimits { positive: config.max_ttl, negative: config.max_negative_ttl };
-        metrics.forget_upstreams();
         let upstreams = config.upstreams.iter().map(|settings| {
             let metrics = metrics.upstream(&settings.to_string());
             Arc::new(Upstream::new(settings, tls.clone(), config.timeout, ttl_limits, metrics))
@@ -231,9 +244,8 @@ impl Resolver {
 }
 
 /// The TLS client for upstreams: the system's authorities, and those of a file.
-fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, ResolverError> {
+fn tls(authorities: Vec<CertificateDer<'static>>) -> Result<ClientConfig, ResolverError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let authorities = ca_file.map(authorities).transpose()?.unwrap_or_default();
     let verifier = Verifier::new_with_extra_roots(authorities, provider.clone())?;
     Ok(ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
@@ -242,10 +254,17 @@ fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, ResolverError> {
         .with_no_client_auth())
 }
 
-fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, ResolverError> {
-    let error = |reason: String| ResolverError::Authorities { path: path.display().to_string(), reason };
-    let certificates = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|e| error(e.to_string()))?;
-    if certificates.is_empty() { Err(error("it holds no certificate".to_owned())) } else { Ok(certificates) }
+/// The content of a file with authorities.
+pub(super) fn read_authorities(path: &Path) -> Result<Vec<u8>, ResolverError> {
+    std::fs::read(path).map_err(|error| ResolverError::authorities(path, error.to_string()))
+}
+
+fn parse_authorities(path: &Path, content: &[u8]) -> Result<Vec<CertificateDer<'static>>, ResolverError> {
+    let certificates = CertificateDer::pem_slice_iter(content)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| ResolverError::authorities(path, error.to_string()))?;
+    if certificates.is_empty() {
+        return Err(ResolverError::authorities(path, "it holds no certificate".to_owned()));
+    }
+    Ok(certificates)
 }

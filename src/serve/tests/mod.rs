@@ -8,6 +8,7 @@ mod limits;
 mod model;
 mod names_of_public_dns;
 mod public_answers;
+mod recursion;
 mod robustness;
 mod server;
 mod summary;
