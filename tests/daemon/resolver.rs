@@ -263,6 +263,27 @@ async fn equal_questions_are_asked_once() {
 }
 
 #[tokio::test]
+async fn what_is_too_much_fails_at_once_and_our_names_do_not() {
+    let azure = Azure::start().await;
+    let dns = world(&azure).await;
+    let (_home, daemon) = resolver(&azure, &[&dns], "max_in_flight = 1").await;
+    dns.behave(Manners::Silent);
+    let before = dns.asked();
+    let first = dig(daemon.dns(), "first.example.com", "A");
+    let second = async {
+        eventually("the first is under way", async || {
+            if dns.asked() > before { Ok(()) } else { Err("not yet".to_owned()) }
+        })
+        .await;
+        let second = dig(daemon.dns(), "second.example.com", "A").await;
+        assert_eq!((second.status.as_str(), &second.ede[..]), ("SERVFAIL", &[22][..]));
+        assert!(daemon.metric("privatelink_dns_resolver_overload_total").await >= 1.0);
+        assert_eq!(dig(daemon.dns(), &public(&azure.hub()), "A").await.status, "NOERROR");
+    };
+    let (_, ()) = tokio::join!(first, second);
+}
+
+#[tokio::test]
 async fn who_is_not_on_the_list_may_not_recurse() {
     let azure = Azure::start().await;
     let dns = world(&azure).await;
