@@ -210,4 +210,35 @@ mod tests {
         let ((), (), answer) = tokio::join!(async { drop(first) }, next, last);
         assert!(answer.is_ok());
     }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn nobody_who_waits_is_forgotten() {
+        let cache = Arc::new(Cache::new(1 << 20));
+        for number in 0..2_000 {
+            let mut waiting = tokio::task::JoinSet::new();
+            for _ in 0..20 {
+                let cache = cache.clone();
+                waiting.spawn(async move {
+                    let (key, entry) = conversation(number);
+                    match cache.get_or_ask(&key, Instant::now()).await {
+                        Ok(_) => 0,
+                        Err(ticket) => {
+                            tokio::task::yield_now().await;
+                            ticket.fill(&entry);
+                            1
+                        }
+                    }
+                });
+            }
+            let all = async {
+                let mut asked = 0;
+                while let Some(one) = waiting.join_next().await {
+                    asked += one.expect("no panic");
+                }
+                asked
+            };
+            let asked = tokio::time::timeout(Duration::from_secs(20), all).await;
+            assert_eq!(asked.expect("everybody has an answer"), 1, "{number}");
+        }
+    }
 }

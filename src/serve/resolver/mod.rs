@@ -131,13 +131,8 @@ impl Resolver {
     }
 
     /// The response to a query that [`answer`](super::answer()) forwards, when the cache has it.
-    pub(super) fn cached(
-        &self,
-        image: &Image,
-        request: &[u8],
-        asker: Asker,
-        out: &mut Vec<u8>,
-    ) -> Option<Outcome> {
+    #[must_use]
+    pub fn cached(&self, image: &Image, request: &[u8], asker: Asker, out: &mut Vec<u8>) -> Option<Outcome> {
         let query = message::read(request).ok()?;
         let key = Key::of(request, query)?;
         let now = Instant::now();
@@ -172,7 +167,7 @@ impl Resolver {
     /// Answers a query that [`answer`](super::answer()) forwards: from the cache, or by asking.
     /// Nothing is older than the image at the end: a name that has become ours meanwhile is answered
     /// from it.
-    pub(super) async fn resolve(
+    pub async fn resolve(
         &self,
         shared: &Shared,
         client: SocketAddr,
