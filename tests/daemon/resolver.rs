@@ -256,9 +256,7 @@ async fn equal_questions_are_asked_once() {
     let before = dns.asked();
     let all = (0..20).map(|_| dig(daemon.dns(), "www.example.com", "A"));
     let answers = futures_util::future::join_all(all).await;
-    // A dig that the machine starved may have given up; nobody is told anything else.
-    let good = answers.iter().filter(|answer| answer.status == "NOERROR").count();
-    assert!(good > 0 && answers.iter().all(|a| matches!(&*a.status, "NOERROR" | "")), "{answers:?}");
+    assert!(answers.iter().all(|answer| answer.status == "NOERROR"), "{answers:?}");
     // A machine that stalls for half a second makes the daemon ask again.
     let asked = dns.asked() - before;
     assert!((1..4).contains(&asked), "asked {asked} times for 20");

@@ -33,7 +33,7 @@ pub(crate) async fn dig(server: SocketAddr, name: &str, kind: &str) -> Dig {
 pub(crate) async fn dig_with(server: SocketAddr, name: &str, kind: &str, options: &[&str]) -> Dig {
     let output = Command::new(program("dig"))
         .args([format!("@{}", server.ip()), "-p".to_owned(), server.port().to_string()])
-        .args(["+noall", "+comments", "+answer", "+tries=1", "+time=3"])
+        .args(["+noall", "+comments", "+answer", "+tries=1", "+time=15"])
         .args(options)
         .args([name, kind])
         .kill_on_drop(true)
