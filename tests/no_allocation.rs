@@ -88,6 +88,9 @@ fn image() -> Image {
         name_servers: vec![name("ns1.example.net")],
         hostmaster: name("hostmaster.example.net"),
         endpoints: BTreeMap::from([(application, EndpointPolicy::BySubnet(networks))]),
+        catalog: None,
+        rpz: None,
+        serial_at_least: None,
     };
     let shares = BTreeMap::from([(share.application.clone(), Arc::new(share))]);
     let (generation, _) = succeed(None, shares, &publication, "test", now).expect("a generation");

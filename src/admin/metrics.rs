@@ -165,7 +165,7 @@ fn zones(gauges: &Gauges, view: &View) -> prometheus::Result<()> {
     let generation = view.generation.as_deref();
     for (origin, zone) in generation.iter().flat_map(|g| &g.zones) {
         let label = match zone.form {
-            Form::Privatelink => origin.to_string(),
+            Form::Privatelink | Form::Catalog | Form::Rpz => origin.to_string(),
             Form::PerName => PER_NAME.to_owned(),
         };
         let entry = zones.entry(label).or_default();

@@ -205,23 +205,26 @@ fn example(key: &str) -> String {
 /// The path in a key for a file; a leading `$CREDENTIALS_DIRECTORY` is expanded.
 pub(super) fn file(section: &Section<'_>, key: &str, holds: Holds, report: &mut Report) -> Option<PathBuf> {
     let directory = report.credentials_directory.clone();
-    let path = section.read(key, example(key), report, |field| {
-        let text = field.text()?;
-        let Some(name) = text.strip_prefix("$CREDENTIALS_DIRECTORY/") else {
-            return absolute(field, text);
-        };
-        let directory = directory.ok_or_else(|| {
-            Wrong::new(
-                "uses $CREDENTIALS_DIRECTORY, which is not set",
-                "start the daemon by systemd with LoadCredential=, set the variable, or write the whole path",
-            )
-        })?;
-        absolute(field, &format!("{directory}/{name}"))
-    })?;
+    let path = section.read(key, example(key), report, |field| path(field, directory.as_deref()))?;
     let (_, node) = section.node(key)?;
     let file = NamedFile { path: path.clone(), key: section.path(key), place: node.place.clone(), holds };
     report.files.push(file);
     Some(path)
+}
+
+/// An absolute path; a leading `$CREDENTIALS_DIRECTORY` stands for `directory`.
+pub(super) fn path(field: &Field<'_>, directory: Option<&str>) -> Result<PathBuf, Wrong> {
+    let text = field.text()?;
+    let Some(name) = text.strip_prefix("$CREDENTIALS_DIRECTORY/") else {
+        return absolute(field, text);
+    };
+    let directory = directory.ok_or_else(|| {
+        Wrong::new(
+            "uses $CREDENTIALS_DIRECTORY, which is not set",
+            "start the daemon by systemd with LoadCredential=, set the variable, or write the whole path",
+        )
+    })?;
+    absolute(field, &format!("{directory}/{name}"))
 }
 
 fn absolute(field: &Field<'_>, text: &str) -> Result<PathBuf, Wrong> {

@@ -4,7 +4,7 @@ use super::error::{ConfigErrors, Place};
 use super::reader::{Field, Report, Section, Wrong};
 use super::tree::{self, Entry, SyntaxError, Table};
 use super::types::Config;
-use super::{azure, daemon, dns, overlay, resolver, schema, scope, zones};
+use super::{azure, daemon, dns, overlay, resolver, schema, scope, transfer, zones};
 
 /// The version of the format that this release reads.
 const VERSION: i64 = 1;
@@ -61,6 +61,7 @@ pub(super) fn check(
     let publication = zones::publication(&root, policies, report);
     let (dns, admin_listen) = dns::read(&root, azure.poll_interval, report);
     let resolver = resolver::read(&root, &dns.listen, report);
+    let transfer = transfer::read(&root, report);
     let state_directory = daemon::state_directory(&root, report);
     let log = daemon::log(&root, report);
     let config = Config {
@@ -71,6 +72,7 @@ pub(super) fn check(
         publication: publication?,
         dns,
         resolver,
+        transfer,
         admin_listen,
         state_directory,
         log,

@@ -41,7 +41,7 @@ pub(super) fn open(named: &NamedFile) -> Result<Zeroizing<Vec<u8>>, Wrong> {
 pub(super) fn inspect(named: &NamedFile, content: &[u8]) -> Result<(), Wrong> {
     let path = &named.path;
     match &named.holds {
-        Holds::Token => Ok(()),
+        Holds::Token | Holds::Keys => Ok(()),
         Holds::Secret => secret(path, content),
         Holds::Authorities => authorities(path, content),
         Holds::Certificate => certificate(path, content).map(drop),

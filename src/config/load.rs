@@ -87,7 +87,7 @@ impl Config {
         for file in std::mem::take(&mut report.files) {
             match open(&file) {
                 Ok(content) => {
-                    let fatal = matches!(file.holds, Holds::Authorities | Holds::ServerPair(_));
+                    let fatal = matches!(file.holds, Holds::Authorities | Holds::ServerPair(_) | Holds::Keys);
                     let report = if fatal { &mut report } else { &mut inside };
                     inspect(&file, &content)
                         .unwrap_or_else(|wrong| report.push(&file.place, &file.key, wrong));

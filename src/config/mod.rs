@@ -26,6 +26,7 @@ mod scope;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod transfer;
 mod tree;
 mod types;
 mod zones;
@@ -35,8 +36,8 @@ pub use error::{ConfigError, ConfigErrors, Place};
 pub use file::parse;
 pub use load::{Contact, Loaded};
 pub use types::{
-    Azure, Cloud, Config, Credential, Discovery, Dns, Log, RateLimit, Resolver, Tls, Upstream,
-    UpstreamTransport, UserAssigned,
+    Access, Azure, Cloud, Config, Credential, Discovery, Dns, Log, Notification, RateLimit, Resolver,
+    Secondary, Tls, Transfer, Upstream, UpstreamTransport, UserAssigned,
 };
 
 pub use crate::zones::{Prefix, PrefixError};

@@ -46,6 +46,8 @@ pub(super) enum Holds {
     CertificateAndKey,
     /// The private key of the certificate in that file.
     KeyOf(PathBuf),
+    /// TSIG keys.
+    Keys,
     /// The private key of a listener, whose certificate is in that file, or in the same.
     ServerPair(Option<PathBuf>),
 }

@@ -22,6 +22,8 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
             "publish",
             "dns",
             "resolver",
+            "transfer",
+            "secondary",
             "admin",
             "state",
             "log",
@@ -103,6 +105,8 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
             "ca_file",
         ],
     ),
+    ("transfer", &["key_files", "catalog", "catalog_group", "rpz", "serial_at_least", "lag_limit"]),
+    ("secondary", &["name", "address", "key", "transfer_by", "notify"]),
     ("admin", &["listen"]),
     ("state", &["directory"]),
     ("log", &["format", "level"]),
@@ -117,11 +121,12 @@ pub(super) const LISTS: &[&str] = &[
     "resolver.upstreams",
     "resolver.allow",
     "publish.name_servers",
+    "transfer.key_files",
     "application",
 ];
 
 /// The sections that may occur several times.
-pub(super) const REPEATED: &[&str] = &["application", "discovery"];
+pub(super) const REPEATED: &[&str] = &["application", "discovery", "secondary"];
 
 /// Names that a secret in the open would have.
 const SECRETS: &[&str] = &["secret", "client_secret", "password", "certificate_password", "private_key"];

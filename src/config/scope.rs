@@ -37,7 +37,7 @@ fn applications(root: &Section<'_>, report: &mut Report) -> (Vec<ResourceId>, Po
     let mut applications = Vec::new();
     let mut policies = Policies::new();
     let mut prefixes = 0;
-    for node in tables(root, "application", report) {
+    for node in tables(root, "application", MAX_SECTIONS, report) {
         let read = match &node.value {
             Value::Table(table) => {
                 let section = Section::of("application".to_owned(), &node.place, table);
@@ -72,7 +72,12 @@ fn applications(root: &Section<'_>, report: &mut Report) -> (Vec<ResourceId>, Po
 }
 
 /// The items of a repeated section. In the environment they are texts, in the file tables.
-fn tables<'t>(root: &Section<'t>, key: &str, report: &mut Report) -> Vec<&'t Node> {
+pub(super) fn tables<'t>(
+    root: &Section<'t>,
+    key: &str,
+    maximum: usize,
+    report: &mut Report,
+) -> Vec<&'t Node> {
     let heading = schema::heading(key);
     let Some((place, node)) = root.node(key) else { return Vec::new() };
     let Value::List(items) = &node.value else {
@@ -83,9 +88,9 @@ fn tables<'t>(root: &Section<'t>, key: &str, report: &mut Report) -> Vec<&'t Nod
         report.push(place, key, Wrong::new(problem, format!("write {heading} with double brackets")));
         return Vec::new();
     };
-    if items.len() > MAX_SECTIONS {
+    if items.len() > maximum {
         let problem = format!("there are {} of them", items.len());
-        report.push(place, key, Wrong::new(problem, format!("write at most {MAX_SECTIONS}")));
+        report.push(place, key, Wrong::new(problem, format!("write at most {maximum}")));
         return Vec::new();
     }
     if items.is_empty() {
@@ -125,7 +130,7 @@ pub(super) fn resource(text: &str, kind: &str, name: &str) -> Result<ResourceId,
 
 fn discoveries(root: &Section<'_>, report: &mut Report) -> Vec<Discovery> {
     let mut seen: Vec<(Discovery, Place)> = Vec::new();
-    for node in tables(root, "discovery", report) {
+    for node in tables(root, "discovery", MAX_SECTIONS, report) {
         let Value::Table(table) = &node.value else { continue };
         let section = Section::of("discovery".to_owned(), &node.place, table);
         let discovery = Discovery {

@@ -2,13 +2,14 @@
 //! of wrong configurations is in `tests/config_errors/`.
 
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::schema::{SECTIONS, path};
+use super::schema::{REPEATED, SECTIONS, path};
 use super::*;
-use crate::zones::EndpointPolicy;
+use crate::zones::{Catalog, DnsName, EndpointPolicy};
 
 const MINIMAL: &str = include_str!("../../config/minimal.toml");
 const REFERENCE: &str = include_str!("../../config/reference.toml");
@@ -107,7 +108,7 @@ fn every_key_is_read() {
             }
             // A date fits nowhere; a key that nobody reads would not mind it.
             let read = contexts.iter().any(|context| {
-                let repeated = key.starts_with("application") || key.starts_with("discovery");
+                let repeated = REPEATED.iter().any(|section| key.starts_with(section));
                 let (section, name) = key.rsplit_once('.').expect("a section");
                 let line = format!("{name} = 2024-01-01\n");
                 let text = match section {
@@ -141,6 +142,38 @@ fn defaults_never_contradict_what_is_set() {
     assert_eq!(config.guard.bulk_period, Duration::from_secs(3600));
     assert_eq!(config.dns.tcp_connections_per_client, 10);
     assert_eq!(config.dns.stale_after, Duration::from_secs(3 * 3600));
+}
+
+#[test]
+fn secondaries_are_read() {
+    let config = config(
+        "[transfer]\nkey_files = ['/k']\ncatalog = 'catalog.example'\ncatalog_group = 'iot'\n\
+         rpz = 'rpz.example'\nserial_at_least = 4294967295\nlag_limit = '5m'\n\
+         [[secondary]]\nname = 'a'\naddress = '10.0.0.1'\nkey = 'A-key'\n\
+         [[secondary]]\nname = 'b'\naddress = '[fd00::1]:5353'\ntransfer_by = 'address'\n\
+         [[secondary]]\nname = 'c'\naddress = '10.0.0.3'\nkey = 'c'\ntransfer_by = 'key-or-address'\nnotify = 'off'",
+    );
+    let name = |text: &str| text.parse::<DnsName>().expect("a name");
+    assert_eq!(config.transfer.key_files, [PathBuf::from("/k")]);
+    assert_eq!(config.transfer.lag_limit, Duration::from_secs(300));
+    let catalog = Catalog { origin: name("catalog.example"), group: Some("iot".to_owned()) };
+    assert_eq!(config.publication.catalog, Some(catalog));
+    assert_eq!(config.publication.rpz, Some(name("rpz.example")));
+    assert_eq!(config.publication.serial_at_least, Some(u32::MAX));
+    let read: Vec<_> = config
+        .transfer
+        .secondaries
+        .iter()
+        .map(|s| (s.name.as_str(), s.address.to_string(), s.key.clone(), s.access, s.notification))
+        .collect();
+    assert_eq!(
+        read,
+        [
+            ("a", "10.0.0.1:53".to_owned(), Some(name("a-key")), Access::Key, Notification::Signed),
+            ("b", "[fd00::1]:5353".to_owned(), None, Access::Address, Notification::Unsigned),
+            ("c", "10.0.0.3:53".to_owned(), Some(name("c")), Access::KeyOrAddress, Notification::Off),
+        ]
+    );
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::zones::{GuardPolicy, Prefix, Publication, ResourceId, same_name};
+use crate::zones::{DnsName, GuardPolicy, Prefix, Publication, ResourceId, same_name};
 
 /// Everything that the daemon is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct Config {
     pub dns: Dns,
     /// How public DNS is asked; nothing when the daemon is no resolver.
     pub resolver: Option<Resolver>,
+    /// Who takes the zones over.
+    pub transfer: Transfer,
     /// The listener for metrics, health and the API.
     pub admin_listen: SocketAddr,
     /// Where accepted generations are kept.
@@ -267,6 +269,56 @@ pub enum UpstreamTransport {
         /// The path of its service.
         path: String,
     },
+}
+
+/// Who takes the zones over, and when that is late.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transfer {
+    /// Files with TSIG keys.
+    pub key_files: Vec<PathBuf>,
+    /// How long a secondary may lack a change before it is a finding; 1 s to 1 d.
+    pub lag_limit: Duration,
+    /// Who they are; names are unique, at most 64.
+    pub secondaries: Vec<Secondary>,
+}
+
+/// A server that transfers the zones from this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Secondary {
+    /// What it is called in metrics and logs.
+    pub name: String,
+    /// Where it takes NOTIFY; its transfers come from this address, and from any port.
+    pub address: SocketAddr,
+    /// The name of its TSIG key.
+    pub key: Option<DnsName>,
+    /// What allows it to transfer. With a key in it, there is a key.
+    pub access: Access,
+    /// How it is notified. When signed, there is a key.
+    pub notification: Notification,
+}
+
+/// What allows a client to transfer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// The TSIG key of the secondary.
+    Key,
+    /// Its address.
+    Address,
+    /// Either of them.
+    KeyOrAddress,
+    /// Both of them.
+    KeyAndAddress,
+}
+
+/// How a secondary is told of changes (RFC 1996).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notification {
+    /// With TSIG.
+    Signed,
+    /// Without.
+    Unsigned,
+    /// Not at all.
+    Off,
 }
 
 /// Response rate limiting of UDP, per client network; loopback is never limited.

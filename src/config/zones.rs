@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::duration;
 use super::reader::{Field, Report, Section, Wrong, shown};
 use super::scope::Policies;
+use super::{duration, transfer};
 use crate::zones::{DnsName, GuardPolicy, NameError, Publication};
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -70,6 +70,7 @@ pub(super) fn publication(
     let ttl = seconds(&publish, "ttl", report);
     let negative_ttl = seconds(&publish, "negative_ttl", report);
     let name_servers = name_servers(&publish, privatelink_zones, report);
+    let (catalog, rpz, serial_at_least) = transfer::zones(root, report);
     let hostmaster = publish.read("hostmaster", HOSTMASTER, report, hostmaster);
     Some(Publication {
         privatelink_zones,
@@ -80,6 +81,9 @@ pub(super) fn publication(
         name_servers: name_servers.or_else(|| Some(vec!["ns.invalid".parse().ok()?]))?,
         hostmaster: hostmaster.or_else(|| "hostmaster.invalid".parse().ok())?,
         endpoints,
+        catalog,
+        rpz,
+        serial_at_least,
     })
 }
 
@@ -118,7 +122,7 @@ fn name_servers(publish: &Section<'_>, privatelink_zones: bool, report: &mut Rep
     Some(items.into_iter().map(|item| item.value).collect())
 }
 
-fn host_name(field: &Field<'_>) -> Result<DnsName, Wrong> {
+pub(super) fn host_name(field: &Field<'_>) -> Result<DnsName, Wrong> {
     let text = field.text()?;
     text.parse().map_err(|e: NameError| field.wrong(format!("{} is no host name: {e}", shown(text))))
 }

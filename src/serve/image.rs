@@ -10,19 +10,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use super::apex;
+pub(super) use super::apex::{TYPE_A, TYPE_NS, TYPE_SOA};
 use super::counters::{Counters, ZoneCounters};
 use super::views::{Records, Views};
 use crate::zones::{DnsName, Form, Generation, Publication, ResourceId, Zone, public_suffix};
-
-/// TYPE codes (RFC 1035 section 3.2.2).
-pub(super) const TYPE_A: u16 = 1;
-pub(super) const TYPE_NS: u16 = 2;
-pub(super) const TYPE_SOA: u16 = 6;
-
-/// Seconds after which a secondary asks for the serial, retries, and gives the zone up.
-const REFRESH: u32 = 300;
-const RETRY: u32 = 60;
-const EXPIRE: u32 = 14 * 24 * 3600;
 
 /// A pointer to the question's name, which always starts behind the 12 octets of the header
 /// (RFC 1035 section 4.1.4).
@@ -78,6 +70,8 @@ pub struct Image {
     deepest: usize,
     /// The zones, by [`Node::zone`].
     pub(super) zones: Vec<ZoneImage>,
+    /// Zones that only secondaries see, lower-case wire name → index.
+    hidden: HashMap<Box<[u8]>, u32>,
     /// Public names, lower-case wire format → where they lead; only for a resolver.
     aliases: HashMap<Box<[u8]>, Alias>,
     /// Names of members without an address → how often they were asked of public DNS.
@@ -96,7 +90,7 @@ struct Expected {
 }
 
 /// A name that exists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Node {
     /// Index of its zone.
     pub(super) zone: u32,
@@ -160,7 +154,11 @@ impl Image {
             let index = u32::try_from(image.zones.len()).map_err(|_| ImageError::TooLarge)?;
             let compiled = ZoneImage::compile(origin, zone, serial, &generation.publication, counters);
             image.zones.push(compiled);
-            origins.insert(origin, index);
+            if zone.form.is_answered() {
+                origins.insert(origin, index);
+            } else {
+                image.hidden.insert(origin.to_wire().into(), index);
+            }
         }
         for (origin, zone) in &generation.zones {
             let Some(&index) = origins.get(origin) else { continue };
@@ -345,7 +343,12 @@ impl Image {
     /// Whether there is anything to answer from.
     #[must_use]
     pub fn is_loaded(&self) -> bool {
-        !self.zones.is_empty()
+        !self.nodes.is_empty()
+    }
+
+    /// A zone that only secondaries see, by its lower-case wire name.
+    pub(super) fn hidden(&self, name: &[u8]) -> Option<u32> {
+        self.hidden.get(name).copied()
     }
 
     /// What it was compiled with.
@@ -399,27 +402,20 @@ impl ZoneImage {
         publication: &Publication,
         counters: &Counters,
     ) -> Self {
-        let primary = publication.name_servers.first().unwrap_or(&publication.hostmaster);
-        let mut soa = primary.to_wire();
-        soa.extend(publication.hostmaster.to_wire());
-        for number in [serial, REFRESH, RETRY, EXPIRE, publication.negative_ttl] {
-            soa.extend(number.to_be_bytes());
-        }
-        let mut ns = Vec::new();
-        for server in &publication.name_servers {
-            ns.extend(QUESTION_NAME);
-            ns.extend(record(TYPE_NS, publication.ttl, &server.to_wire()));
-        }
+        let servers = apex::ns(publication, zone.form);
+        // The configuration allows 13.
+        let count = servers.len() as u16;
+        let ns = servers.into_iter().flat_map(|server| [QUESTION_NAME.to_vec(), server].concat()).collect();
         let label = match zone.form {
-            Form::Privatelink => origin.as_str(),
             Form::PerName => "per-name",
+            Form::Privatelink | Form::Catalog | Form::Rpz => origin.as_str(),
         };
+        let negative_ttl = publication.ttl.min(publication.negative_ttl);
         Self {
             origin_length: origin.as_str().len() + 2,
-            soa: [&QUESTION_NAME[..], &record(TYPE_SOA, publication.ttl, &soa)].concat(),
-            // The configuration allows 13.
-            ns: (ns, publication.name_servers.len() as u16),
-            negative: record(TYPE_SOA, publication.ttl.min(publication.negative_ttl), &soa),
+            soa: [&QUESTION_NAME[..], &apex::soa(publication, serial, publication.ttl)].concat(),
+            ns: (ns, count),
+            negative: apex::soa(publication, serial, negative_ttl),
             applications: zone.applications.clone(),
             stale: AtomicBool::new(false),
             counters: counters.zone(label),
@@ -430,16 +426,4 @@ impl ZoneImage {
     pub(super) fn is_stale(&self) -> bool {
         self.stale.load(Ordering::Relaxed)
     }
-}
-
-/// A record of class IN without its owner name.
-fn record(kind: u16, ttl: u32, data: &[u8]) -> Vec<u8> {
-    let mut record = Vec::with_capacity(10 + data.len());
-    record.extend(kind.to_be_bytes());
-    record.extend([0, 1]);
-    record.extend(ttl.to_be_bytes());
-    // Two names and five numbers at most: far below 65,536 octets.
-    record.extend((data.len() as u16).to_be_bytes());
-    record.extend(data);
-    record
 }

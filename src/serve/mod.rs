@@ -6,6 +6,7 @@
 //! the next batch.
 
 mod answer;
+mod apex;
 mod certificates;
 mod counters;
 mod doh;

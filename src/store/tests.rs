@@ -15,6 +15,9 @@ fn publication() -> Publication {
         name_servers: vec!["ns.invalid".parse().expect("a name")],
         hostmaster: "hostmaster.invalid".parse().expect("a name"),
         endpoints: BTreeMap::new(),
+        catalog: None,
+        rpz: None,
+        serial_at_least: None,
     }
 }
 

@@ -66,7 +66,7 @@ impl View {
     /// Whether DNS answers can be given.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.generation.as_ref().is_some_and(|g| !g.zones.is_empty())
+        self.generation.as_ref().is_some_and(|g| g.is_answered())
     }
 
     /// The endpoints that the application's published names come from.

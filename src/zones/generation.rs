@@ -13,9 +13,6 @@ use serde::{Deserialize, Serialize};
 use super::views::{self, Record, records};
 use super::{DnsName, Prefix, Publication, ResourceId, Share};
 
-/// How many differences are kept behind the current generation.
-pub const HISTORY: usize = 32;
-
 /// Serials of zones that are not published any more are kept for this many zones.
 const RETIRED_SERIALS: usize = 4096;
 
@@ -61,6 +58,18 @@ pub enum Form {
     Privatelink,
     /// A zone for one public name, with its A records at the apex.
     PerName,
+    /// The list of all zones of the forms above, for secondaries (RFC 9432).
+    Catalog,
+    /// The public names as a response policy zone, for resolvers.
+    Rpz,
+}
+
+impl Form {
+    /// Whether clients get answers from zones of this form. The others are there for transfers.
+    #[must_use]
+    pub const fn is_answered(self) -> bool {
+        matches!(self, Self::Privatelink | Self::PerName)
+    }
 }
 
 /// One zone; SOA and NS at the apex follow from [`Publication`] and the serial.
@@ -104,7 +113,13 @@ pub struct ZoneDifference {
     pub added: Vec<(DnsName, Ipv4Addr)>,
     /// Address records that went.
     pub removed: Vec<(DnsName, Ipv4Addr)>,
-    /// TTLs, SOA or NS changed.
+    /// Zones that joined a catalog.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub joined: Vec<DnsName>,
+    /// Zones that left it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub left: Vec<DnsName>,
+    /// TTLs, SOA, NS or the group of a catalog's members changed.
     pub apex: bool,
     /// Clients of some network see other addresses in place of those of the zone than before.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
@@ -115,15 +130,15 @@ pub struct ZoneDifference {
 #[must_use]
 pub fn zones(shares: &Shares, publication: &Publication) -> BTreeMap<DnsName, Zone> {
     let mut zones = BTreeMap::<DnsName, Zone>::new();
+    // They are there even with nothing in them.
+    let catalog = publication.catalog.as_ref().map(|catalog| (&catalog.origin, Form::Catalog));
+    for (origin, form) in catalog.into_iter().chain(publication.rpz.as_ref().map(|rpz| (rpz, Form::Rpz))) {
+        zones.insert(origin.clone(), Zone::empty(form));
+    }
     let mut zone = |origin: &DnsName, form: Form, application: &ResourceId, record: Option<Record<'_>>| {
         let zone = match zones.get_mut(origin) {
             Some(zone) => zone,
-            None => zones.entry(origin.clone()).or_insert_with(|| Zone {
-                form,
-                addresses: BTreeMap::new(),
-                views: BTreeMap::new(),
-                applications: BTreeSet::new(),
-            }),
+            None => zones.entry(origin.clone()).or_insert_with(|| Zone::empty(form)),
         };
         if !zone.applications.contains(application) {
             zone.applications.insert(application.clone());
@@ -149,11 +164,53 @@ pub fn zones(shares: &Shares, publication: &Publication) -> BTreeMap<DnsName, Zo
     zones
 }
 
+impl Zone {
+    fn empty(form: Form) -> Self {
+        Self { form, addresses: BTreeMap::new(), views: BTreeMap::new(), applications: BTreeSet::new() }
+    }
+}
+
+impl ZoneDifference {
+    /// No difference yet.
+    fn of(origin: &DnsName) -> Self {
+        Self {
+            origin: origin.clone(),
+            from: None,
+            to: None,
+            added: Vec::new(),
+            removed: Vec::new(),
+            joined: Vec::new(),
+            left: Vec::new(),
+            apex: false,
+            views: false,
+        }
+    }
+
+    /// Whether nothing changed but maybe the serial.
+    const fn is_empty(&self) -> bool {
+        self.added.is_empty()
+            && self.removed.is_empty()
+            && self.joined.is_empty()
+            && self.left.is_empty()
+            && !self.apex
+            && !self.views
+    }
+}
+
+impl Publication {
+    /// A serial, or the lowest that is allowed when that is greater.
+    fn floor(&self, serial: u32) -> u32 {
+        self.serial_at_least.filter(|least| is_greater(*least, serial)).unwrap_or(serial)
+    }
+}
+
 /// The generation that follows `current`, or nothing when nothing would change.
 ///
 /// The first generation follows nothing. A zone's serial rises exactly when its content changes:
 /// to the time of the change in seconds, or by one where the serial is there already, so that a
 /// lost state directory does not take it back.
+///
+/// Two things raise a serial without a change: a higher `serial_at_least`, and [`raise`].
 #[must_use]
 pub fn succeed(
     current: Option<&Generation>,
@@ -170,30 +227,33 @@ pub fn succeed(
     let old = current.map_or(&nothing, |c| &c.zones);
     let mut serials = current.map(|c| c.serials.clone()).unwrap_or_default();
     let apex = current.is_some_and(|c| !same_apex(&c.publication, publication));
+    let group = current.is_some_and(|c| c.publication.catalog != publication.catalog);
     let mut differences = Vec::new();
     for origin in old.keys().chain(new.keys().filter(|o| !old.contains_key(*o))) {
         let (before, after) = (old.get(origin), new.get(origin));
-        let (added, removed) = compare(before, after);
-        let apex = apex && before.is_some() && after.is_some();
-        let views = before.zip(after).is_some_and(|(before, after)| before.views != after.views);
-        let same = added.is_empty() && removed.is_empty() && !apex && !views;
-        if before.is_some() == after.is_some() && same {
+        let last = serials.get(origin).map(|s| s.serial);
+        let mut difference = ZoneDifference {
+            from: before.and(last),
+            apex: before.zip(after).is_some_and(|(before, after)| {
+                apex || before.form != after.form || group && after.form == Form::Catalog
+            }),
+            views: before.zip(after).is_some_and(|(before, after)| before.views != after.views),
+            ..ZoneDifference::of(origin)
+        };
+        (difference.added, difference.removed) = compare(before, after);
+        if [before, after].into_iter().flatten().any(|zone| zone.form == Form::Catalog) {
+            (difference.joined, difference.left) = (only_in(&new, old), only_in(old, &new));
+        }
+        let low = last.is_some_and(|last| publication.floor(last) != last);
+        if before.is_some() == after.is_some() && difference.is_empty() && !low {
             continue;
         }
-        let last = serials.get(origin).map(|s| s.serial);
-        let to = after.map(|_| next_serial(last, now));
-        if let Some(serial) = to {
+        if after.is_some() {
+            let serial = publication.floor(next_serial(last, now));
             serials.insert(origin.clone(), ZoneSerial { serial, changed: now });
+            difference.to = Some(serial);
         }
-        differences.push(ZoneDifference {
-            origin: origin.clone(),
-            from: before.and(last),
-            to,
-            added,
-            removed,
-            apex,
-            views,
-        });
+        differences.push(difference);
     }
     forget_retired(&mut serials, &new);
     let number = current.map_or(1, |c| c.number + 1);
@@ -210,11 +270,45 @@ pub fn succeed(
     Some((generation, difference))
 }
 
+/// The same generation with a higher serial for one zone: greater than `seen`, which a secondary has
+/// of an earlier primary and would wait for. Nothing when the serial is greater already.
+#[must_use]
+pub fn raise(
+    current: &Generation,
+    origin: &DnsName,
+    seen: u32,
+    cause: &str,
+    now: Timestamp,
+) -> Option<(Generation, Difference)> {
+    let from = current.serial(origin).filter(|serial| *serial == seen || is_greater(seen, *serial))?;
+    let serial = seen.wrapping_add(1);
+    let mut generation = current.clone();
+    generation.number += 1;
+    generation.created = now;
+    cause.clone_into(&mut generation.cause);
+    generation.serials.insert(origin.clone(), ZoneSerial { serial, changed: now });
+    let zone = ZoneDifference { from: Some(from), to: Some(serial), ..ZoneDifference::of(origin) };
+    let difference =
+        Difference { number: generation.number, created: now, cause: cause.to_owned(), zones: vec![zone] };
+    Some((generation, difference))
+}
+
 impl Generation {
     /// The published serial of a zone.
     #[must_use]
     pub fn serial(&self, origin: &DnsName) -> Option<u32> {
         if self.zones.contains_key(origin) { self.serials.get(origin).map(|s| s.serial) } else { None }
+    }
+
+    /// Whether there is a zone that clients get answers from.
+    #[must_use]
+    pub fn is_answered(&self) -> bool {
+        self.zones.values().any(|zone| zone.form.is_answered())
+    }
+
+    /// The members of the catalog: the zones that clients get answers from.
+    pub fn members(&self) -> impl Iterator<Item = &DnsName> {
+        self.zones.iter().filter(|(_, zone)| zone.form.is_answered()).map(|(origin, _)| origin)
     }
 
     /// The number of published names, each form counted once.
@@ -229,15 +323,27 @@ fn next_serial(last: Option<u32>, now: Timestamp) -> u32 {
     // Seconds since 1970 modulo 2^32, as RFC 1982 arithmetic wants.
     let time = now.as_second() as u32;
     match last {
-        // Greater in the sense of RFC 1982 section 3.2.
-        Some(last) if time.wrapping_sub(last).wrapping_sub(1) >= 0x7fff_ffff => last.wrapping_add(1),
+        Some(last) if !is_greater(time, last) => last.wrapping_add(1),
         _ => time,
     }
+}
+
+/// Whether a serial is greater than another (RFC 1982 section 3.2).
+#[must_use]
+pub const fn is_greater(serial: u32, other: u32) -> bool {
+    serial.wrapping_sub(other).wrapping_sub(1) < 0x7fff_ffff
 }
 
 fn same_apex(a: &Publication, b: &Publication) -> bool {
     (a.ttl, a.negative_ttl, &a.name_servers, &a.hostmaster)
         == (b.ttl, b.negative_ttl, &b.name_servers, &b.hostmaster)
+}
+
+/// The members of a catalog that only one of two states has.
+fn only_in(these: &BTreeMap<DnsName, Zone>, those: &BTreeMap<DnsName, Zone>) -> Vec<DnsName> {
+    let is_member =
+        |zones: &BTreeMap<DnsName, Zone>, o: &DnsName| zones.get(o).is_some_and(|z| z.form.is_answered());
+    these.keys().filter(|o| is_member(these, o) && !is_member(those, o)).cloned().collect()
 }
 
 type Records = Vec<(DnsName, Ipv4Addr)>;

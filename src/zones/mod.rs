@@ -11,6 +11,7 @@ mod evidence;
 mod finding;
 pub mod generation;
 pub mod guard;
+pub mod journal;
 mod name;
 mod observation;
 mod policy;
@@ -32,7 +33,7 @@ pub use observation::{
     Application, ApplicationOutcome, ConnectionState, Endpoint, EndpointFacts, EndpointOutcome,
     FqdnAddresses, GroupZone, InterfaceRead, LinkResource, MemberAddress, Observation, ZoneGroupRead,
 };
-pub use policy::{EndpointPolicy, GuardPolicy, Publication};
+pub use policy::{Catalog, EndpointPolicy, GuardPolicy, Publication};
 pub use prefix::{Prefix, PrefixError};
 pub use resource_id::{ResourceId, ResourceIdError, is_plain, same_name};
 pub use share::{EndpointShare, Placement, Share, Source, public_suffix};

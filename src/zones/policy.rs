@@ -29,6 +29,26 @@ pub struct Publication {
     /// Which endpoints count, by application; where there is nothing, all of them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub endpoints: BTreeMap<ResourceId, EndpointPolicy>,
+    /// The zone that tells secondaries which zones there are (RFC 9432); none by default.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub catalog: Option<Catalog>,
+    /// The response policy zone with the public names; none by default.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rpz: Option<DnsName>,
+    /// No serial is lower than this (RFC 1982 arithmetic): for secondaries that have seen higher ones
+    /// of an earlier primary.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub serial_at_least: Option<u32>,
+}
+
+/// A catalog zone of version 2 (RFC 9432).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Catalog {
+    /// The catalog's name.
+    pub origin: DnsName,
+    /// The `group` property of every member (section 4.4.2): 1 to 255 characters.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub group: Option<String>,
 }
 
 /// Which of an application's endpoints count for a name that several of them give.

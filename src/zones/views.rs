@@ -65,13 +65,15 @@ impl Publication {
 
     /// The zones that a placement's name is published in.
     fn origins<'a>(
-        &self,
+        &'a self,
         public: &'a DnsName,
         placement: &'a Placement,
-    ) -> impl Iterator<Item = (Form, &'a DnsName)> + use<'a> {
+    ) -> impl Iterator<Item = (Form, &'a DnsName)> {
         let privatelink = self.privatelink_zones.then_some((Form::Privatelink, &placement.zone));
-        let per_name = self.per_name_zones && (self.application_name || !placement.own_name);
-        privatelink.into_iter().chain(per_name.then_some((Form::PerName, public)))
+        let overrides = self.application_name || !placement.own_name;
+        let per_name = (self.per_name_zones && overrides).then_some((Form::PerName, public));
+        let rpz = self.rpz.as_ref().filter(|_| overrides).map(|rpz| (Form::Rpz, rpz));
+        privatelink.into_iter().chain(per_name).chain(rpz)
     }
 }
 
@@ -103,6 +105,9 @@ pub(super) fn records<'a>(
         let owner = match form {
             Form::Privatelink => placement.owner(public)?,
             Form::PerName => public.clone(),
+            // A trigger (draft-vixie-dnsop-dns-rpz section 4.1): the name with the zone's behind it.
+            Form::Rpz => origin.prepend(public.as_str()).ok()?,
+            Form::Catalog => return None,
         };
         Some(Record { form, origin, owner, addresses: &placement.addresses })
     })
@@ -155,7 +160,9 @@ fn differences(
             let preferred = publication.preferred(&share.application, clients);
             for (endpoint, given) in &share.endpoints {
                 let Some(placement) = given.names.get(public) else { continue };
-                for record in records(publication, share, preferred, endpoint, public, placement) {
+                let records = records(publication, share, preferred, endpoint, public, placement);
+                // Who gets the policy zone is a resolver, not one of its clients.
+                for record in records.filter(|record| record.form.is_answered()) {
                     let zone = seen.entry(record.origin.clone()).or_default();
                     zone.entry(record.owner).or_default().extend(record.addresses);
                 }

@@ -50,6 +50,9 @@ pub(super) fn publication() -> Publication {
         name_servers: vec![name("ns1.example.net")],
         hostmaster: name("hostmaster.example.net"),
         endpoints: BTreeMap::new(),
+        catalog: None,
+        rpz: None,
+        serial_at_least: None,
     }
 }
 

@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::store::Saved;
 use crate::zones::{
     ApplicationEvidence, ApplicationOutcome, Change, Difference, Finding, FindingKind, Generation,
-    GuardState, Observation, ResourceId, Share, Shares, derive, generation, guard,
+    GuardState, Observation, ResourceId, Share, Shares, derive, generation, guard, journal,
 };
 pub use report::{Report, Selection, Step};
 
@@ -280,9 +280,7 @@ impl Book {
         if !difference.zones.is_empty() {
             let history = Arc::make_mut(&mut self.history);
             history.push_back(difference);
-            while history.len() > generation::HISTORY {
-                history.pop_front();
-            }
+            journal::trim(history);
         }
         Step { generation: true, dirty: true, ..unchanged }
     }

@@ -22,6 +22,9 @@ pub(super) fn publication() -> Publication {
         name_servers: vec![name("ns.example")],
         hostmaster: name("hostmaster.example"),
         endpoints: BTreeMap::new(),
+        catalog: None,
+        rpz: None,
+        serial_at_least: None,
     }
 }
 
@@ -172,6 +175,8 @@ fn only_the_zone_that_changed_gets_a_new_serial() {
         to: Some(at(60).as_second() as u32),
         added: vec![(owner.clone(), ip("10.0.0.9"))],
         removed: vec![(owner, ip("10.0.0.5"))],
+        joined: Vec::new(),
+        left: Vec::new(),
         apex: false,
         views: false,
     };

@@ -7,6 +7,7 @@ mod guard_empty;
 mod guard_operator;
 mod guard_zones;
 mod histories;
+mod journal;
 mod names;
 mod payloads;
 mod serials;

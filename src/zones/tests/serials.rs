@@ -24,7 +24,7 @@ const ROWS: [(u8, &str, &str); 6] = [
     (2, "c.azure-devices.net", "10.1.0.6"),
 ];
 
-fn some_shares() -> impl Strategy<Value = Shares> {
+pub(super) fn some_shares() -> impl Strategy<Value = Shares> {
     let of = |number: u8| {
         (subsequence(vec![APPS, HUBS], 0..=2), subsequence(ROWS.to_vec(), 0..=6))
             .prop_map(move |(zones, rows)| share(number, &zones, &rows))
@@ -36,7 +36,7 @@ fn some_shares() -> impl Strategy<Value = Shares> {
     ]
 }
 
-fn a_publication() -> impl Strategy<Value = Publication> {
+pub(super) fn a_publication() -> impl Strategy<Value = Publication> {
     let ttl = prop_oneof![9 => Just(10), 1 => Just(60)];
     let policies = prop::collection::btree_map((1..=2_u8).prop_map(app_id), policy(), 0..=2);
     (prop::bool::weighted(0.9), any::<bool>(), any::<bool>(), ttl, policies).prop_map(
