@@ -1,6 +1,7 @@
-//! What both sides of a DNS conversation share: questions, and answers that are checked.
+//! What both sides of a DNS conversation share: questions, answers that are checked, signatures.
 
 pub mod exchange;
+pub mod tsig;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
