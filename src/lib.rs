@@ -7,6 +7,7 @@ pub mod admin;
 pub mod azure;
 pub mod cli;
 pub mod config;
+mod files;
 pub mod serve;
 pub mod simulator;
 pub mod store;

@@ -1,27 +1,24 @@
 //! Small files with secrets, read completely or not at all.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 
 use super::token::TokenError;
+use crate::files::{self, FileError};
 
 /// The content of a file of at most `limit` bytes.
 pub(super) fn read_small(path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>, TokenError> {
-    let failed = |reason: String| TokenError::File { path: path.to_owned(), reason };
-    // Anything else (a pipe, a device) could keep the reader waiting for ever.
-    if !path.metadata().map_err(|error| failed(error.to_string()))?.is_file() {
-        return Err(failed("it is no regular file".to_owned()));
-    }
-    let file = std::fs::File::open(path).map_err(|error| failed(error.to_string()))?;
-    let mut content = Zeroizing::new(Vec::new());
-    file.take(limit + 1).read_to_end(&mut content).map_err(|error| failed(error.to_string()))?;
-    if content.len() as u64 > limit {
-        return Err(failed(format!("it has more than {limit} bytes")));
-    }
-    Ok(content)
+    files::read(path, limit).map_err(|error| TokenError::File {
+        path: path.to_owned(),
+        reason: match error {
+            FileError::Unreadable(error) => error.to_string(),
+            FileError::Irregular => "it is no regular file".to_owned(),
+            FileError::TooLong(limit) => format!("it has more than {limit} bytes"),
+            FileError::Open(_) => "it is open to every user".to_owned(),
+        },
+    })
 }
 
 /// The same as text, without white space around it; never empty.

@@ -2,9 +2,6 @@
 //! closed to others if they hold a secret, and hold what they should.
 
 use std::error::Error;
-use std::fs::{self, File};
-use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use aws_lc_rs::signature::{KeyPair, RsaKeyPair};
@@ -16,6 +13,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::zeroize::Zeroizing;
 
 use super::reader::{Holds, NamedFile, Wrong};
+use crate::files;
 
 /// The most bytes of a file with a secret, certificate or key.
 const SMALL: u64 = 64 << 10;
@@ -26,15 +24,12 @@ const BUNDLE: u64 = 16 << 20;
 /// The content of a file that is there and, if it holds a secret, closed to others.
 pub(super) fn open(named: &NamedFile) -> Result<Zeroizing<Vec<u8>>, Wrong> {
     let path = &named.path;
-    // Before opening, which would wait at a named pipe.
-    if !fs::metadata(path).map_err(|error| unreadable(path, &error))?.is_file() {
-        return Err(Wrong::new(format!("{} is no regular file", path.display()), "name a file"));
-    }
-    let content = content(path, if named.holds == Holds::Authorities { BUNDLE } else { SMALL })?;
-    if !matches!(named.holds, Holds::Authorities | Holds::Certificate | Holds::Token) {
-        closed(path)?;
-    }
-    Ok(content)
+    let content = match named.holds {
+        Holds::Authorities => files::read(path, BUNDLE),
+        Holds::Certificate | Holds::Token => files::read(path, SMALL),
+        _ => files::read_secret(path, SMALL),
+    };
+    content.map_err(|error| Wrong::new(error.problem(path), error.remedy(path)))
 }
 
 /// Whether the content is what it should be.
@@ -52,49 +47,15 @@ pub(super) fn inspect(named: &NamedFile, content: &[u8]) -> Result<(), Wrong> {
         Holds::KeyOf(of) => {
             let key = key(path, content)?;
             // What is wrong with the certificate is told where it is named.
-            let Ok(content) = self::content(of, SMALL) else { return Ok(()) };
+            let Ok(content) = files::read(of, SMALL) else { return Ok(()) };
             certificate(of, &content).map_or(Ok(()), |certificate| belongs(path, &key, of, &certificate))
         }
         Holds::ServerPair(None) => server_pair(path, content, path, content),
         Holds::ServerPair(Some(of)) => {
-            let Ok(chain) = self::content(of, SMALL) else { return Ok(()) };
+            let Ok(chain) = files::read(of, SMALL) else { return Ok(()) };
             server_pair(path, content, of, &chain)
         }
     }
-}
-
-fn unreadable(path: &Path, error: &io::Error) -> Wrong {
-    let remedy = match error.kind() {
-        io::ErrorKind::NotFound => "create the file or correct the path",
-        io::ErrorKind::PermissionDenied => "let the user that runs the daemon read it",
-        _ => "name a readable file",
-    };
-    Wrong::new(format!("cannot read {}: {error}", path.display()), remedy)
-}
-
-fn content(path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>, Wrong> {
-    let mut content = Zeroizing::new(Vec::new());
-    File::open(path)
-        .and_then(|file| file.take(limit + 1).read_to_end(&mut content))
-        .map_err(|error| unreadable(path, &error))?;
-    if content.len() as u64 > limit {
-        let problem = format!("{} has more than {} KiB", path.display(), limit >> 10);
-        return Err(Wrong::new(problem, "name the right file"));
-    }
-    Ok(content)
-}
-
-/// Whether only owner and group can read the file.
-fn closed(path: &Path) -> Result<(), Wrong> {
-    let mode = fs::metadata(path).map_err(|error| unreadable(path, &error))?.permissions().mode() & 0o7777;
-    if mode & 0o007 == 0 {
-        return Ok(());
-    }
-    let path = path.display();
-    Err(Wrong::new(
-        format!("{path} is open to every user (mode {mode:04o}), and it holds a secret"),
-        format!("run chmod 0640 {path} (Kubernetes: defaultMode: 0440), or use LoadCredential= of systemd"),
-    ))
 }
 
 fn secret(path: &Path, content: &[u8]) -> Result<(), Wrong> {
@@ -181,6 +142,9 @@ fn cause(error: &reqwest::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
     use rcgen::{CertificateParams, PKCS_RSA_SHA256, RsaKeySize};
 
     use super::*;
