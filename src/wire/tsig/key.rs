@@ -170,7 +170,7 @@ impl Eq for Key {}
 
 /// Keys by name; a name has one key.
 #[derive(Default, Clone, Debug, PartialEq, Eq)]
-pub struct Keys(BTreeMap<DnsName, Arc<Key>>);
+pub struct Keys(pub(super) BTreeMap<DnsName, Arc<Key>>);
 
 impl Keys {
     /// The key of that name.

@@ -13,6 +13,7 @@
 //! MACs any more.
 
 mod client;
+mod file;
 mod key;
 mod record;
 mod server;
@@ -20,6 +21,7 @@ mod server;
 mod tests;
 
 pub use client::{Refusal, ResponseError, Verifier, sign_request};
+pub use file::KeyFileError;
 pub use key::{Algorithm, Key, KeyError, Keys, UnknownAlgorithm};
 pub use server::{Reason, Rejected, Signer, Verified, verify};
 
