@@ -13,6 +13,7 @@ mod run;
 mod status;
 mod systemd;
 mod table;
+mod tsig;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -90,6 +91,11 @@ enum Command {
     ///
     /// For container health checks and scripts. Exit codes: 0 healthy, 1 not.
     Health(health::Arguments),
+    /// Make keys for signed transfers, notifies and queries (TSIG)
+    Tsig {
+        #[command(subcommand)]
+        action: tsig::Action,
+    },
     /// Print a completion script for a shell
     ///
     /// For bash: `privatelink-dns completion bash > /etc/bash_completion.d/privatelink-dns`.
@@ -140,6 +146,7 @@ pub fn main() -> ExitCode {
         Command::Approve(arguments) => decide::main(&arguments, decide::Word::Approve),
         Command::Reject(arguments) => decide::main(&arguments, decide::Word::Reject),
         Command::Health(arguments) => health::main(&arguments),
+        Command::Tsig { action } => tsig::main(&action),
         Command::Completion { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "privatelink-dns", &mut script);

@@ -19,3 +19,4 @@ mod resolver;
 mod state;
 mod support;
 mod systemd;
+mod tsig;

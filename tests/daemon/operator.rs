@@ -15,8 +15,8 @@ use crate::support::dns::dig;
 use crate::support::eventually;
 use crate::support::home::{BINARY, Home, Said, said};
 
-const SUBCOMMANDS: [&str; 9] =
-    ["run", "demo", "plan", "check-config", "status", "approve", "reject", "health", "completion"];
+const SUBCOMMANDS: [&str; 10] =
+    ["run", "demo", "plan", "check-config", "status", "approve", "reject", "health", "tsig", "completion"];
 
 /// Waits until all six names are held for an operator.
 async fn all_held(daemon: &Daemon) {
