@@ -37,6 +37,7 @@ fn bench(c: &mut Criterion) {
         history: VecDeque::from([difference]),
         rejections: Vec::new(),
         last_success: BTreeMap::new(),
+        released: true,
     };
     group.bench_function("save, synced to disk", |b| b.iter(|| store.save(&saved).expect("saves")));
     group.bench_function("load", |b| b.iter(|| Store::read(directory.path()).expect("loads")));

@@ -28,6 +28,8 @@ pub struct Saved {
     pub rejections: Vec<Hold>,
     /// When each application was last read completely, as of the last write.
     pub last_success: BTreeMap<ResourceId, Timestamp>,
+    /// Every application was once read completely, so that secondaries may have the zones.
+    pub released: bool,
 }
 
 /// Why a state file cannot be understood.
@@ -59,6 +61,8 @@ struct ReadV1 {
     rejections: Vec<Hold>,
     #[serde(default)]
     last_success: BTreeMap<ResourceId, Timestamp>,
+    #[serde(default)]
+    released: bool,
 }
 
 #[derive(Deserialize)]
@@ -80,6 +84,8 @@ struct WriteV1<'a> {
     rejections: &'a [Hold],
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     last_success: &'a BTreeMap<ResourceId, Timestamp>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    released: bool,
 }
 
 #[derive(Serialize)]
@@ -126,6 +132,7 @@ impl Saved {
             history: read.history,
             rejections: read.rejections,
             last_success: read.last_success,
+            released: read.released,
         })
     }
 
@@ -148,6 +155,7 @@ impl Saved {
             history: &self.history,
             rejections: &self.rejections,
             last_success: &self.last_success,
+            released: self.released,
         };
         serde_json::to_writer_pretty(writer, &state).map_err(io::Error::from)
     }

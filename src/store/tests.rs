@@ -56,6 +56,7 @@ fn saved(names: u8) -> Saved {
         history: VecDeque::from([difference]),
         rejections: Vec::new(),
         last_success,
+        released: true,
     }
 }
 
@@ -106,6 +107,7 @@ fn which_endpoints_count_is_saved_with_the_generation() {
         history: VecDeque::from([difference]),
         rejections: Vec::new(),
         last_success: BTreeMap::new(),
+        released: false,
     };
     let mut bytes = Vec::new();
     saved.write(&mut bytes).expect("written");

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use crate::config::Config;
 use crate::store::Saved;
 use crate::zones::{
-    ApplicationEvidence, ApplicationOutcome, Change, Difference, Finding, FindingKind, Generation,
+    ApplicationEvidence, ApplicationOutcome, Change, Difference, DnsName, Finding, FindingKind, Generation,
     GuardState, Observation, ResourceId, Share, Shares, derive, generation, guard, journal,
 };
 pub use report::{Report, Selection, Step};
@@ -30,6 +30,8 @@ pub struct Book {
     discovered: Vec<Option<BTreeSet<ResourceId>>>,
     /// Findings of failed discoveries, by discovery.
     discovery_findings: BTreeMap<usize, Finding>,
+    /// Secondaries may have the zones.
+    released: bool,
 }
 
 impl Book {
@@ -44,10 +46,12 @@ impl Book {
             guards: BTreeMap::new(),
             reports: BTreeMap::new(),
             discovery_findings: BTreeMap::new(),
+            released: false,
         };
         let mut last_success = BTreeMap::new();
         if let Some(saved) = saved {
             last_success = saved.last_success;
+            book.released = saved.released;
             for hold in saved.rejections {
                 let state = book.guards.entry(hold.application.clone()).or_default();
                 *state = GuardState::from_rejections(state.holds.drain(..).chain([hold]));
@@ -195,6 +199,24 @@ impl Book {
         (count, Step { dirty: count > 0, ..Step::default() })
     }
 
+    /// Makes a zone's serial greater than one that a secondary has seen, of an earlier primary perhaps:
+    /// it would wait for a greater one and take nothing meanwhile. Gives the serials before and after;
+    /// nothing happens unless the one seen is greater than the zone's (RFC 1982).
+    pub fn raise(
+        &mut self,
+        zone: &DnsName,
+        seen: u32,
+        secondary: &str,
+        now: Timestamp,
+    ) -> Option<(u32, u32, Step)> {
+        let current = self.generation.as_deref()?;
+        let before = current.serial(zone).filter(|serial| generation::is_greater(seen, *serial))?;
+        let cause = format!("{secondary} has a greater serial of {zone}");
+        let (next, difference) = generation::raise(current, zone, seen, &cause, now)?;
+        let after = next.serial(zone)?;
+        Some((before, after, self.enter(next, difference)))
+    }
+
     /// What has to survive a restart.
     #[must_use]
     pub fn saved(&self) -> Option<Saved> {
@@ -207,6 +229,7 @@ impl Book {
                 .iter()
                 .filter_map(|(id, report)| Some((id.clone(), report.last_success?)))
                 .collect(),
+            released: self.released,
         })
     }
 
@@ -266,23 +289,35 @@ impl Book {
         shares.retain(|id, _| wanted.contains(id));
         self.guards.retain(|id, _| wanted.contains(id));
         self.report_on(wanted, now);
-        let unchanged = Step { changes, ..Step::default() };
         let current = self.generation.as_deref();
         // Before anything was observed there is no generation, not an empty one.
-        if current.is_none() && shares.is_empty() {
-            return unchanged;
-        }
-        let publication = &self.config.publication;
-        let Some((next, difference)) = generation::succeed(current, shares, publication, cause, now) else {
-            return unchanged;
+        let next = if current.is_none() && shares.is_empty() {
+            None
+        } else {
+            generation::succeed(current, shares, &self.config.publication, cause, now)
         };
+        let step = next.map(|(next, difference)| self.enter(next, difference)).unwrap_or_default();
+        let dirty = step.dirty | self.release();
+        Step { changes, dirty, ..step }
+    }
+
+    /// Makes a generation the current one.
+    fn enter(&mut self, next: Generation, difference: Difference) -> Step {
         self.generation = Some(Arc::new(next));
         if !difference.zones.is_empty() {
             let history = Arc::make_mut(&mut self.history);
             history.push_back(difference);
             journal::trim(history);
         }
-        Step { generation: true, dirty: true, ..unchanged }
+        Step { generation: true, dirty: true, ..Step::default() }
+    }
+
+    /// Lets secondaries have the zones from the first time on that every application was read and
+    /// every discovery has listed. Says whether this is that time.
+    fn release(&mut self) -> bool {
+        let first = !self.released && self.is_complete() && self.discovered.iter().all(Option::is_some);
+        self.released |= first;
+        first
     }
 }
 

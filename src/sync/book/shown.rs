@@ -33,6 +33,14 @@ impl Book {
         discovered && self.wanted().iter().all(observed)
     }
 
+    /// Whether secondaries may have the zones: every application was once read completely, in this run
+    /// or one before. From then on they always may, because nothing leaves a zone without proof; before,
+    /// as after a loss of the state, the names of an application that was not read yet would be missing.
+    #[must_use]
+    pub fn is_released(&self) -> bool {
+        self.released
+    }
+
     /// Everything that a person should know, most important first.
     #[must_use]
     pub fn findings(&self, now: Timestamp) -> Vec<Finding> {

@@ -5,4 +5,5 @@ mod complete;
 mod discovered;
 mod engine;
 mod history;
+mod released;
 mod stale;
