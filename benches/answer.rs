@@ -58,6 +58,8 @@ fn bench(c: &mut Criterion) {
                 recursion: false,
                 truncate: false,
                 view: None,
+                secondary: false,
+                reserve: 0,
             };
             let mut out = Vec::with_capacity(1232);
             let mut next = 0;

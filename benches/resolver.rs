@@ -15,8 +15,15 @@ use privatelink_dns::serve::{
     Asker, Context, Counters, Image, Outcome, Recursion, ResolverMetrics, Serving, Transport, answer,
 };
 
-const ASKER: Asker =
-    Asker { transport: Transport::Udp, allowed: true, recursion: true, truncate: false, view: None };
+const ASKER: Asker = Asker {
+    transport: Transport::Udp,
+    allowed: true,
+    recursion: true,
+    truncate: false,
+    view: None,
+    secondary: false,
+    reserve: 0,
+};
 
 /// A query for an address, with an OPT record.
 fn query(name: &str) -> Vec<u8> {

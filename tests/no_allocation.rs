@@ -149,7 +149,15 @@ fn answering_allocates_nothing() {
                     let request = query(name, kind, edns);
                     let before = ALLOCATIONS.get();
                     let view = image.view(client.into());
-                    let asker = Asker { transport, allowed: true, recursion: false, truncate, view };
+                    let asker = Asker {
+                        transport,
+                        allowed: true,
+                        recursion: false,
+                        truncate,
+                        view,
+                        secondary: false,
+                        reserve: 0,
+                    };
                     let outcome = answer(&image, &request, asker, &mut out);
                     let allocated = ALLOCATIONS.get() - before;
                     assert_eq!(allocated, 0, "{name} {kind}, EDNS {edns}, {transport:?}");

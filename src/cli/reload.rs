@@ -11,7 +11,7 @@ use super::logging::Filter;
 use super::{Failure, descriptors};
 use crate::azure::{Azure, Observer};
 use crate::config::Config;
-use crate::serve::{Listeners, Recursion, ResolverMetrics};
+use crate::serve::{Listeners, Records, Recursion, ResolverMetrics, Transfers};
 use crate::sync::{Command, Handle};
 
 /// What a reload works with.
@@ -20,6 +20,7 @@ pub(super) struct Reloader<'a> {
     pub(super) engine: &'a Handle,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) resolver_metrics: &'a ResolverMetrics,
+    pub(super) records: &'a Arc<Records>,
     pub(super) filter: &'a Filter,
     /// The sockets came from systemd; the configured addresses are not used.
     pub(super) passed: bool,
@@ -34,13 +35,14 @@ impl Reloader<'_> {
         listeners: &mut Listeners,
     ) -> Result<(), Failure> {
         match self.prepare(current, azure, recursion, listeners).await {
-            Ok((config, client, resolver)) => {
+            Ok((config, client, resolver, transfers)) => {
                 self.filter.set(&config.log);
                 if let Some(before) = recursion {
                     before.retire(resolver.as_ref(), self.resolver_metrics);
                 }
                 (*current, *azure, *recursion) = (config.clone(), client.clone(), resolver.clone());
-                self.engine.ask(|reply| Command::Reload(config, client, resolver, reply)).await?;
+                let clients = (resolver, Arc::new(transfers));
+                self.engine.ask(|reply| Command::Reload(config, client, clients, reply)).await?;
                 tracing::info!(file = %self.file.display(), "configuration reloaded");
             }
             Err(error) => {
@@ -58,7 +60,7 @@ impl Reloader<'_> {
         azure: &Arc<Azure>,
         recursion: &Option<Recursion>,
         listeners: &mut Listeners,
-    ) -> Result<(Arc<Config>, Arc<Azure>, Option<Recursion>), Failure> {
+    ) -> Result<(Arc<Config>, Arc<Azure>, Option<Recursion>, Transfers), Failure> {
         let file = self.file.to_owned();
         let mut config = tokio::task::spawn_blocking(move || Config::load(&file)).await??.config;
         descriptors::fit(&mut config.dns);
@@ -82,6 +84,7 @@ impl Reloader<'_> {
         let client = Arc::new(tokio::task::spawn_blocking(making).await??);
         // A resolver of the same settings keeps its cache.
         let resolver = Recursion::new(config.resolver.as_ref(), self.resolver_metrics, recursion.as_ref())?;
+        let transfers = Transfers::new(&config.transfer, self.records.clone())?;
         listeners.encrypt(config.dns.tls.as_ref())?;
         if !self.passed
             && let Err(error) = listeners.listen(&config.dns.listen, config.dns.udp_threads).await
@@ -89,6 +92,6 @@ impl Reloader<'_> {
             listeners.encrypt(current.dns.tls.as_ref())?;
             return Err(error.into());
         }
-        Ok((Arc::new(config), client, resolver))
+        Ok((Arc::new(config), client, resolver, transfers))
     }
 }

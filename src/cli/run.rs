@@ -19,7 +19,7 @@ use super::{FAILURE, Failure, descriptors, fail, logging, systemd};
 use crate::admin::{self, Admin, ArmStatistics, Metrics, Token, is_alive};
 use crate::azure::Azure;
 use crate::config::{Config, Loaded};
-use crate::serve::{Counters, Image, Listeners, Recursion, ResolverMetrics, Serving};
+use crate::serve::{Counters, Image, Listeners, Records, Recursion, ResolverMetrics, Serving, Transfers};
 use crate::store::{Opened, Saved, Store};
 use crate::sync::{Command, Engine, Handle, Parts, Statistics};
 use crate::zones::{Finding, FindingKind};
@@ -82,6 +82,8 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
     let statistics = Arc::new(Statistics::new(&registry)?);
     let resolver_metrics = ResolverMetrics::new(&registry)?;
     let mut recursion = Recursion::new(config.resolver.as_ref(), &resolver_metrics, None)?;
+    let records = Arc::new(Records::default());
+    let transfers = Arc::new(Transfers::new(&config.transfer, records.clone())?);
     let image = Arc::new(Image::default());
     let serving = Arc::new(ArcSwap::from_pointee(Serving::new(image, &config.dns, recursion.clone(), None)));
 
@@ -108,6 +110,7 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
         config: config.clone(),
         azure: azure.clone(),
         recursion: recursion.clone(),
+        transfers,
         store,
         saved,
         findings,
@@ -152,6 +155,7 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
                     engine: &handle,
                     observer,
                     resolver_metrics: &resolver_metrics,
+                    records: &records,
                     filter,
                     passed: is_passed,
                 };

@@ -29,6 +29,10 @@ pub struct Asker {
     pub truncate: bool,
     /// What the client's network sees; see [`Image::view`].
     pub view: Option<u16>,
+    /// The client is a secondary: it may ask for the SOA of zones that are only transferred.
+    pub secondary: bool,
+    /// Octets that a signature will add to the response.
+    pub reserve: u16,
 }
 
 /// What became of a query.
@@ -52,6 +56,10 @@ pub enum Outcome {
         /// Index of the zone in which the name is missing.
         zone: Option<u32>,
     },
+    /// No answer yet: the query is signed, which has to be checked first (RFC 8945).
+    Signed,
+    /// No answer yet: a zone is to be transferred, which takes more than one message.
+    Transfer,
 }
 
 /// RCODEs (RFC 6895 section 2.3).
@@ -62,6 +70,7 @@ pub(super) mod rcode {
     pub(in crate::serve) const NXDOMAIN: u16 = 3;
     pub(in crate::serve) const NOTIMP: u16 = 4;
     pub(in crate::serve) const REFUSED: u16 = 5;
+    pub(in crate::serve) const NOTAUTH: u16 = 9;
     pub(in crate::serve) const BADVERS: u16 = 16;
 }
 
@@ -77,6 +86,8 @@ pub(super) mod ede {
 }
 
 const TYPE_CNAME: u16 = 5;
+pub(super) const TYPE_IXFR: u16 = 251;
+pub(super) const TYPE_AXFR: u16 = 252;
 const TYPE_ANY: u16 = 255;
 
 /// The sections of a response behind its question.
@@ -131,7 +142,10 @@ pub fn answer(image: &Image, request: &[u8], asker: Asker, out: &mut Vec<u8>) ->
     }
     let opcode = request[2] >> 3 & 0x0f;
     let read = message::read(request);
-    let query = read.unwrap_or(Query { question: None, edns: None });
+    let query = read.unwrap_or(Query { question: None, edns: None, signed: false });
+    if query.signed {
+        return Outcome::Signed;
+    }
     let kind = query.question.map_or(0, |question| question.kind);
     let reply = match (opcode, read, query.question) {
         (1.., _, _) => Reply::error(rcode::NOTIMP, None),
@@ -140,6 +154,7 @@ pub fn answer(image: &Image, request: &[u8], asker: Asker, out: &mut Vec<u8>) ->
             _ => match lookup(image, question, request[2] & 0x01 != 0, asker) {
                 Lookup::Ours(reply) => reply,
                 Lookup::Public(zone) => return Outcome::Forward { kind, zone },
+                Lookup::Transfer => return Outcome::Transfer,
             },
         },
         // Not readable, no question, or more than one (RFC 9619).
@@ -155,6 +170,8 @@ enum Lookup<'a> {
     Ours(Reply<'a>),
     /// Public DNS; with the zone of ours in which the name is missing.
     Public(Option<u32>),
+    /// The zones as a whole: IXFR or AXFR is asked for.
+    Transfer,
 }
 
 impl<'a> From<Reply<'a>> for Lookup<'a> {
@@ -167,10 +184,21 @@ fn lookup<'a>(image: &'a Image, question: Question<'_>, desired: bool, asker: As
     if let Some(reply) = without_name(question, asker) {
         return Lookup::Ours(reply);
     }
+    if matches!(question.kind, TYPE_IXFR | TYPE_AXFR) {
+        return Lookup::Transfer;
+    }
     let mut buffer = [0; NAME];
     let Some(name) = question.lower(&mut buffer) else {
         return Lookup::Ours(Reply::error(rcode::FORMERR, None));
     };
+    if asker.secondary
+        && let Some(zone) = image.hidden(name)
+    {
+        return Lookup::Ours(match question.kind {
+            TYPE_SOA | TYPE_NS => positive(image, Node::apex(zone), question.kind),
+            _ => Reply::error(rcode::REFUSED, Some(ede::PROHIBITED)),
+        });
+    }
     let found = image.find(name);
     if let Found::Node(node) = found
         && (image.context.complete || node.apex || node.addresses > 0)
@@ -217,10 +245,6 @@ fn without_name<'a>(question: Question<'_>, asker: Asker) -> Option<Reply<'a>> {
     }
     if !asker.allowed && !asker.recursion {
         return Some(Reply::error(rcode::REFUSED, Some(ede::PROHIBITED)));
-    }
-    // IXFR and AXFR: no transfers to anybody.
-    if matches!(question.kind, 251 | 252) {
-        return Some(Reply::error(rcode::REFUSED, Some(ede::NOT_SUPPORTED)));
     }
     asker.truncate.then(Reply::default)
 }
@@ -354,9 +378,10 @@ pub(super) fn write_opt(edns: Edns, rcode: u16, ede: Option<u16>, out: &mut Vec<
 
 /// The largest response that the client takes.
 pub(super) fn limit(asker: Asker, edns: Option<Edns>) -> usize {
-    match (asker.transport, edns) {
-        (Transport::Udp, Some(edns)) => usize::from(edns.payload.clamp(512, UDP_PAYLOAD)),
+    let limit = match (asker.transport, edns) {
+        (Transport::Udp, Some(edns)) => edns.payload.clamp(512, UDP_PAYLOAD),
         (Transport::Udp, None) => 512,
-        (Transport::Tcp | Transport::Tls | Transport::Https, _) => usize::from(u16::MAX),
-    }
+        (Transport::Tcp | Transport::Tls | Transport::Https, _) => u16::MAX,
+    };
+    usize::from(limit.saturating_sub(asker.reserve))
 }

@@ -9,19 +9,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts};
 
+use crate::wire::tsig::Reason;
+
 /// RCODEs that are sent, with their names; the index is [`rcode_index`]'s.
-const RCODES: [(u16, &str); 7] = [
+const RCODES: [(u16, &str); 8] = [
     (0, "NOERROR"),
     (1, "FORMERR"),
     (2, "SERVFAIL"),
     (3, "NXDOMAIN"),
     (4, "NOTIMP"),
     (5, "REFUSED"),
+    (9, "NOTAUTH"),
     (16, "BADVERS"),
 ];
 
 /// Types with a label of their own; every other is `other`.
-const TYPES: [(u16, &str); 9] = [
+const TYPES: [(u16, &str); 11] = [
     (1, "A"),
     (2, "NS"),
     (5, "CNAME"),
@@ -30,7 +33,18 @@ const TYPES: [(u16, &str); 9] = [
     (16, "TXT"),
     (28, "AAAA"),
     (65, "HTTPS"),
+    (251, "IXFR"),
+    (252, "AXFR"),
     (255, "ANY"),
+];
+
+/// Why a signature was rejected; the index is the reason's.
+const REASONS: [(Reason, &str); 5] = [
+    (Reason::Malformed, "malformed"),
+    (Reason::BadKey, "badkey"),
+    (Reason::BadSig, "badsig"),
+    (Reason::BadTime, "badtime"),
+    (Reason::BadTrunc, "badtrunc"),
 ];
 
 /// The transport of a query.
@@ -72,6 +86,9 @@ pub struct Counters {
     pub(super) connections_refused: IntCounter,
     /// Failed `accept` and receive calls.
     pub(super) socket_errors: IntCounter,
+    /// Transfers that were asked for and refused.
+    pub(super) transfers_refused: IntCounter,
+    tsig: [IntCounter; REASONS.len()],
     families: Vec<Box<dyn Collector>>,
 }
 
@@ -123,6 +140,17 @@ impl Counters {
             "privatelink_dns_dns_socket_errors_total",
             "Failed calls to accept a connection or to receive or send datagrams.",
         )?;
+        let transfers_refused = IntCounter::new(
+            "privatelink_dns_dns_transfers_refused_total",
+            "Transfers (AXFR, IXFR) that were asked for and refused.",
+        )?;
+        let tsig = IntCounterVec::new(
+            Opts::new(
+                "privatelink_dns_dns_tsig_rejected_total",
+                "Signed messages (TSIG) that were rejected, by reason.",
+            ),
+            &["reason"],
+        )?;
         let by_type = |proto: &str, family: &str| {
             std::array::from_fn(|i| {
                 let name = TYPES.get(i).map_or("other", |(_, name)| name);
@@ -134,6 +162,7 @@ impl Counters {
             no_zone: zone_counters(&responses, "none"),
             zones: Mutex::default(),
             slipped: limited.with_label_values(&["slip"]),
+            tsig: REASONS.map(|(_, reason)| tsig.with_label_values(&[reason])),
             limited: limited.with_label_values(&["drop"]),
             families: vec![
                 Box::new(requests),
@@ -144,6 +173,8 @@ impl Counters {
                 Box::new(connections.clone()),
                 Box::new(connections_refused.clone()),
                 Box::new(socket_errors.clone()),
+                Box::new(transfers_refused.clone()),
+                Box::new(tsig),
             ],
             responses,
             ignored,
@@ -151,6 +182,7 @@ impl Counters {
             connections,
             connections_refused,
             socket_errors,
+            transfers_refused,
         })
     }
 
@@ -171,6 +203,13 @@ impl Counters {
         let counters = zone_counters(&self.responses, label);
         zones.insert(label.to_owned(), counters.clone());
         counters
+    }
+
+    /// Counts a signature that was rejected.
+    pub(super) fn tsig_rejected(&self, reason: Reason) {
+        if let Some(index) = REASONS.iter().position(|(other, _)| *other == reason) {
+            self.tsig[index].inc();
+        }
     }
 
     /// Counts a query.

@@ -22,6 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::Shared;
 use super::answer::Outcome;
 use super::counters::{Counters, Transport};
+use super::query::Step;
 use super::tcp::{self, LARGEST};
 
 /// The media type of a DNS message (RFC 8484 section 6).
@@ -129,10 +130,10 @@ impl Context {
     async fn answer(&self, query: &[u8]) -> Response<Body> {
         let mut response = Vec::new();
         let (shared, counters) = (&self.shared, &self.counters);
-        if let Some((resolver, _waiting)) =
+        if let Step::Wait(query) =
             tcp::one(shared, counters, self.client, Transport::Https, query, &mut response)
         {
-            let outcome = resolver.resolve(shared, self.client, Transport::Https, query, &mut response).await;
+            let outcome = query.run(shared, self.client, Transport::Https, &mut response).await;
             counters.count(&shared.load().image, Transport::Https, self.client, outcome);
             if outcome == Outcome::Ignored {
                 response.clear();

@@ -90,7 +90,7 @@ struct Expected {
 }
 
 /// A name that exists.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Node {
     /// Index of its zone.
     pub(super) zone: u32,
@@ -100,6 +100,13 @@ pub(super) struct Node {
     start: u32,
     /// How many A records it has; none for an empty non-terminal.
     pub(super) addresses: u16,
+}
+
+impl Node {
+    /// The apex of a zone without addresses there.
+    pub(super) const fn apex(zone: u32) -> Self {
+        Self { zone, apex: true, start: 0, addresses: 0 }
+    }
 }
 
 /// What a zone adds to answers about its names.
@@ -163,7 +170,7 @@ impl Image {
         for (origin, zone) in &generation.zones {
             let Some(&index) = origins.get(origin) else { continue };
             image.add_above(origin, &origins);
-            image.add(origin, Node { zone: index, apex: true, start: 0, addresses: 0 });
+            image.add(origin, Node::apex(index));
             let seen =
                 (0..).zip(&views).filter_map(|(view, v)| Some((view, zone.view(v.prefixes.first()?)?)));
             let seen: Vec<_> = seen.collect();

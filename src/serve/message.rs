@@ -10,6 +10,7 @@ pub(super) const HEADER: usize = 12;
 pub(super) const NAME: usize = 255;
 
 const TYPE_OPT: u16 = 41;
+const TYPE_TSIG: u16 = 250;
 
 /// A query that could be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub(super) struct Query<'a> {
     pub(super) question: Option<Question<'a>>,
     /// The OPT record (RFC 6891); an error is told with one as well.
     pub(super) edns: Option<Edns>,
+    /// The message ends with a TSIG record, or has one where none may be (RFC 8945 section 5.1).
+    pub(super) signed: bool,
 }
 
 /// The one question of a query.
@@ -83,7 +86,7 @@ pub(super) fn read(message: &[u8]) -> Result<Query<'_>, Malformed> {
             at = skip_name(message, at)? + 4;
         }
     }
-    let mut edns = None;
+    let (mut edns, mut signed) = (None, false);
     for (section, count) in counts.into_iter().enumerate().skip(1) {
         for _ in 0..count {
             let owner = at;
@@ -103,10 +106,11 @@ pub(super) fn read(message: &[u8]) -> Result<Query<'_>, Malformed> {
                     dnssec_ok: message[at + 6] & 0x80 != 0,
                 });
             }
+            signed |= kind == TYPE_TSIG;
             at += 10 + length;
         }
     }
-    Ok(Query { question, edns })
+    Ok(Query { question, edns, signed })
 }
 
 fn number(message: &[u8], at: usize) -> Option<u16> {

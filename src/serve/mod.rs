@@ -15,11 +15,14 @@ mod image;
 mod listen;
 mod message;
 mod mmsg;
+mod query;
 mod rate_limit;
 mod resolver;
+mod secondaries;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod udp;
 mod views;
 
@@ -37,6 +40,8 @@ pub use image::{Context, Image, ImageError};
 pub use listen::{ListenError, Listeners, Passed};
 pub use rate_limit::{RateLimiter, Verdict};
 pub use resolver::{Resolver, ResolverError, ResolverMetrics};
+pub use secondaries::Records;
+pub use transfer::{Source, TransferError, Transfers};
 
 use crate::config::{self, Dns, Prefix};
 
@@ -48,6 +53,10 @@ pub struct Serving {
     pub allow: Vec<Prefix>,
     /// What knows public DNS; nothing when the daemon is no resolver.
     pub recursion: Option<Recursion>,
+    /// Who may transfer the zones.
+    pub transfers: Arc<Transfers>,
+    /// What transfers are made from; nothing before every application was read once.
+    pub source: Option<Arc<Source>>,
     /// Limits UDP responses.
     pub limiter: Arc<RateLimiter>,
     /// Limits of TCP.
@@ -111,8 +120,8 @@ pub struct TcpLimits {
 pub type Shared = Arc<ArcSwap<Serving>>;
 
 impl Serving {
-    /// Answers from `image`, and from public DNS where `recursion` is given, under the limits of the configuration; a limiter of the same settings
-    /// is kept with its buckets.
+    /// Answers from `image`, and from public DNS where `recursion` is given, under the limits of the
+    /// configuration; a limiter of the same settings is kept with its buckets. Nobody may transfer yet.
     #[must_use]
     pub fn new(
         image: Arc<Image>,
@@ -127,6 +136,8 @@ impl Serving {
             image,
             allow: dns.allow_query.clone(),
             recursion,
+            transfers: Arc::default(),
+            source: None,
             limiter,
             tcp: TcpLimits {
                 connections: dns.tcp_connections,
@@ -146,12 +157,15 @@ impl Serving {
     fn asker(&self, client: IpAddr, transport: Transport, truncate: bool) -> Asker {
         let client = client.to_canonical();
         let is_in = |prefixes: &[Prefix]| prefixes.iter().any(|prefix| prefix.contains(client));
+        let secondary = self.transfers.knows(client);
         Asker {
             transport,
-            allowed: is_in(&self.allow),
+            allowed: secondary || is_in(&self.allow),
             recursion: self.recursion.as_ref().is_some_and(|r| is_in(&r.allow)),
             truncate,
             view: self.image.view(client),
+            secondary,
+            reserve: 0,
         }
     }
 }
@@ -160,7 +174,9 @@ impl Counters {
     /// Counts what became of a query.
     fn count(&self, image: &Image, transport: Transport, client: SocketAddr, outcome: Outcome) {
         match outcome {
-            Outcome::Ignored | Outcome::Forward { .. } => self.ignored.inc(),
+            Outcome::Ignored | Outcome::Forward { .. } | Outcome::Signed | Outcome::Transfer => {
+                self.ignored.inc();
+            }
             Outcome::Answered { rcode, kind, zone } => {
                 self.request(transport, client.ip().to_canonical().is_ipv6(), kind);
                 zone.and_then(|index| image.zones.get(index as usize))

@@ -18,10 +18,11 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::answer::{Outcome, answer};
+use super::answer::Outcome;
 use super::counters::{Counters, Transport};
-use super::resolver::{Resolver, Waiting};
-use super::{Recursion, Serving, Shared};
+use super::query::{Later, Step, take};
+use super::transfer::{self, Transfer};
+use super::{Serving, Shared};
 
 /// The pause after an `accept` that fails because of this machine: with no file descriptors left it
 /// fails at once, for ever.
@@ -193,16 +194,17 @@ pub(super) async fn serve(
     loop {
         let idle = shared.load().tcp.idle_timeout;
         let mut used = 0;
-        while output.len() < FLUSH
+        let mut transfer = None;
+        while transfer.is_none()
+            && output.len() < FLUSH
             && waiting.len() < PIPELINE
             && let Some(query) = message(&input[used..])
         {
             used += 2 + query.len();
             match one(shared, counters, client, transport, query, &mut response) {
-                Some((resolver, permit)) => {
-                    waiting.push(later(resolver, permit, shared, client, transport, query.to_vec()));
-                }
-                None => append(&response, &mut output),
+                Step::Wait(query) => waiting.push(later(query, shared, client, transport)),
+                Step::Answered(_) => append(&response, &mut output),
+                Step::Transfer(begun) => transfer = Some(begun),
             }
         }
         input.drain(..used);
@@ -210,6 +212,12 @@ pub(super) async fn serve(
             timeout(idle, stream.write_all(&output)).await??;
             timeout(idle, stream.flush()).await??;
             output.clear();
+        }
+        if let Some(transfer) = transfer {
+            send(transfer, &mut stream, shared, idle).await?;
+            continue;
+        }
+        if used > 0 {
             continue;
         }
         if announced(&input).is_some_and(|length| length > LARGEST) || !open && waiting.is_empty() {
@@ -244,16 +252,25 @@ pub(super) async fn serve(
 
 /// Waits for public DNS.
 async fn later(
-    resolver: Arc<Resolver>,
-    _waiting: Waiting,
+    query: Box<Later>,
     shared: &Shared,
     client: SocketAddr,
     transport: Transport,
-    query: Vec<u8>,
 ) -> (Outcome, Vec<u8>) {
     let mut response = Vec::new();
-    let outcome = resolver.resolve(shared, client, transport, &query, &mut response).await;
+    let outcome = query.run(shared, client, transport, &mut response).await;
     (outcome, response)
+}
+
+/// Sends a transfer in its turn. While it runs, other queries of the connection wait.
+async fn send(
+    transfer: Box<Transfer>,
+    stream: &mut (impl AsyncWrite + Unpin),
+    shared: &Shared,
+    idle: Duration,
+) -> io::Result<()> {
+    let transfers = shared.load().transfers.clone();
+    transfer::send(transfer, stream, &transfers, idle).await
 }
 
 fn append(response: &[u8], output: &mut Vec<u8>) {
@@ -264,7 +281,7 @@ fn append(response: &[u8], output: &mut Vec<u8>) {
     }
 }
 
-/// Answers a query into `response`, or tells who has to be waited for.
+/// Takes a query; its response is in `response`, unless there is more to do.
 pub(super) fn one(
     shared: &Shared,
     counters: &Counters,
@@ -272,24 +289,24 @@ pub(super) fn one(
     transport: Transport,
     query: &[u8],
     response: &mut Vec<u8>,
-) -> Option<(Arc<Resolver>, Waiting)> {
+) -> Step {
     let serving = shared.load();
     let asker = serving.asker(client.ip(), transport, false);
-    let mut outcome = answer(&serving.image, query, asker, response);
-    if let (Outcome::Forward { .. }, Some(Recursion { resolver, .. })) = (outcome, &serving.recursion) {
-        outcome = match resolver.cached(&serving.image, query, asker, response) {
-            Some(outcome) => outcome,
-            None => match resolver.wait() {
-                Some(waiting) => return Some((resolver.clone(), waiting)),
-                None => Resolver::overloaded(query, asker, response),
-            },
-        };
+    let step = take(&serving, counters, client, asker, query, response);
+    match &step {
+        Step::Answered(outcome) => {
+            if *outcome == Outcome::Ignored {
+                response.clear();
+            }
+            counters.count(&serving.image, transport, client, *outcome);
+        }
+        Step::Transfer(transfer) => {
+            let outcome = Outcome::Answered { rcode: 0, kind: transfer.kind(), zone: None };
+            counters.count(&serving.image, transport, client, outcome);
+        }
+        Step::Wait(_) => {}
     }
-    if outcome == Outcome::Ignored {
-        response.clear();
-    }
-    counters.count(&serving.image, transport, client, outcome);
-    None
+    step
 }
 
 /// The length that the next message says it has.

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::answer::{Outcome, UDP_PAYLOAD, answer};
+use super::answer::{Outcome, UDP_PAYLOAD};
 use super::counters::{Counters, Transport};
 use super::mmsg::{BATCH, Batch, Origin};
+use super::query::{self, Step, take};
 use super::rate_limit::Verdict;
-use super::resolver::{Resolver, Waiting};
-use super::{Recursion, Serving, Shared};
+use super::{Serving, Shared};
 
 /// How long a thread may wait for a query before it looks whether it should end.
 pub(super) const WAIT: Duration = Duration::from_millis(500);
@@ -56,17 +56,18 @@ pub(super) fn run(
                     pending += 1;
                 }
                 Answer::None => {}
-                Answer::Later(resolver, waiting) => {
+                Answer::Later(query) => {
                     let Some(origin) = batch.origin(i) else { continue };
+                    let resolver = query.resolver().clone();
                     let later = Later {
                         socket: socket.clone(),
                         shared: shared.clone(),
                         counters: counters.clone(),
-                        query: query.to_vec(),
+                        query,
                         client,
                         origin,
                     };
-                    resolver.clone().spawn(later.run(resolver, waiting));
+                    resolver.spawn(later.run());
                 }
             }
         }
@@ -85,7 +86,7 @@ enum Answer {
     /// There is none.
     None,
     /// Public DNS has to be asked.
-    Later(Arc<Resolver>, Waiting),
+    Later(Box<query::Later>),
 }
 
 /// A query whose answer comes later.
@@ -93,16 +94,15 @@ struct Later {
     socket: Arc<UdpSocket>,
     shared: Shared,
     counters: Arc<Counters>,
-    query: Vec<u8>,
+    query: Box<query::Later>,
     client: SocketAddr,
     origin: Origin,
 }
 
 impl Later {
-    async fn run(self, resolver: Arc<Resolver>, _waiting: Waiting) {
+    async fn run(self) {
         let mut out = Vec::new();
-        let outcome =
-            resolver.resolve(&self.shared, self.client, Transport::Udp, &self.query, &mut out).await;
+        let outcome = self.query.run(&self.shared, self.client, Transport::Udp, &mut out).await;
         self.counters.count(&self.shared.load().image, Transport::Udp, self.client, outcome);
         if outcome != Outcome::Ignored && self.origin.send(self.socket.as_fd(), &out).is_err() {
             self.counters.socket_errors.inc();
@@ -125,16 +125,12 @@ fn one(
         return Answer::None;
     }
     let asker = serving.asker(client.ip(), Transport::Udp, verdict == Verdict::Slip);
-    let mut outcome = answer(&serving.image, query, asker, out);
-    if let (Outcome::Forward { .. }, Some(Recursion { resolver, .. })) = (outcome, &serving.recursion) {
-        outcome = match resolver.cached(&serving.image, query, asker, out) {
-            Some(outcome) => outcome,
-            None => match resolver.wait() {
-                Some(waiting) => return Answer::Later(resolver.clone(), waiting),
-                None => Resolver::overloaded(query, asker, out),
-            },
-        };
-    }
+    let outcome = match take(serving, counters, client, asker, query, out) {
+        Step::Answered(outcome) => outcome,
+        Step::Wait(query) => return Answer::Later(query),
+        // Not over datagrams.
+        Step::Transfer(_) => return Answer::None,
+    };
     counters.count(&serving.image, Transport::Udp, client, outcome);
     if outcome == Outcome::Ignored {
         return Answer::None;

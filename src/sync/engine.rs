@@ -23,7 +23,7 @@ use super::statistics::Statistics;
 use super::view::{Loaded, View};
 use crate::azure::Azure;
 use crate::config::Config;
-use crate::serve::{Context, Counters, Image, Recursion, Serving, Shared};
+use crate::serve::{Context, Counters, Image, Recursion, Serving, Shared, Source, Transfers};
 use crate::store::{Saved, Store, StoreError};
 use crate::zones::{Finding, FindingKind, ResourceId};
 
@@ -45,6 +45,8 @@ pub struct Parts {
     pub azure: Arc<Azure>,
     /// What asks public DNS.
     pub recursion: Option<Recursion>,
+    /// Who may transfer the zones.
+    pub transfers: Arc<Transfers>,
     /// The state directory.
     pub store: Store,
     /// What it held.
@@ -64,6 +66,7 @@ pub struct Engine {
     config: Arc<Config>,
     azure: Arc<Azure>,
     recursion: Option<Recursion>,
+    transfers: Arc<Transfers>,
     store: Arc<Store>,
     book: Book,
     /// State that could not be written yet.
@@ -118,6 +121,7 @@ impl Engine {
             config: parts.config.clone(),
             azure: parts.azure,
             recursion: parts.recursion,
+            transfers: parts.transfers,
             store: Arc::new(parts.store),
             serving: parts.serving,
             counters: parts.counters,
@@ -243,11 +247,11 @@ impl Engine {
                 self.take(step, now).await?;
                 let _ = reply.send(count);
             }
-            Command::Reload(config, azure, recursion, reply) => {
+            Command::Reload(config, azure, (recursion, transfers), reply) => {
                 self.configuration = Loaded { successful: true, at: now };
                 self.standing.remove(&FindingKind::ReloadRefused);
                 self.config = config.clone();
-                (self.azure, self.recursion) = (azure, recursion);
+                (self.azure, self.recursion, self.transfers) = (azure, recursion, transfers);
                 // Their client or interval may have changed.
                 self.pollers.clear();
                 self.discoverers.clear();
@@ -337,6 +341,7 @@ impl Engine {
     /// the image stays, but who may ask and the limits are those of the configuration.
     async fn serve(&self) -> Result<(), EngineError> {
         let before = self.serving.load_full();
+        let mut source = self.source();
         let image = match self.book.generation().cloned() {
             None => before.image.clone(),
             Some(generation) => {
@@ -350,15 +355,25 @@ impl Engine {
                     Err(error) => {
                         // Only a generation beyond any Azure limit comes here; the one before is served.
                         tracing::error!(%error, "the generation cannot be served");
+                        source = before.source.clone();
                         before.image.clone()
                     }
                 }
             }
         };
         let recursion = self.recursion.clone();
-        let serving = Serving::new(image, &self.config.dns, recursion, Some(before.limiter.clone()));
+        let mut serving = Serving::new(image, &self.config.dns, recursion, Some(before.limiter.clone()));
+        serving.transfers = self.transfers.clone();
+        serving.source = source;
         self.serving.store(Arc::new(serving));
         Ok(())
+    }
+
+    /// What transfers are made from. Before every application was read once there is none: a secondary
+    /// would lose the names of those that are missing.
+    fn source(&self) -> Option<Arc<Source>> {
+        let generation = self.book.generation().filter(|_| self.book.is_released())?.clone();
+        Some(Arc::new(Source { generation, history: self.book.history() }))
     }
 
     /// What the image has to know beside the generation.

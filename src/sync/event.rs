@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::book::Selection;
 use crate::azure::Azure;
 use crate::config::Config;
-use crate::serve::Recursion;
+use crate::serve::{Recursion, Transfers};
 use crate::zones::{Observation, ResourceId};
 
 /// Everything that makes the engine act.
@@ -30,8 +30,9 @@ pub enum Command {
     Approve(Selection, oneshot::Sender<usize>),
     /// Keep the names of the selected holds.
     Reject(Selection, oneshot::Sender<usize>),
-    /// Take a checked configuration, and the ARM client and the resolver made for it.
-    Reload(Arc<Config>, Arc<Azure>, Option<Recursion>, oneshot::Sender<()>),
+    /// Take a checked configuration, and what was made for it: the ARM client, the resolver, and who may
+    /// transfer.
+    Reload(Arc<Config>, Arc<Azure>, (Option<Recursion>, Arc<Transfers>), oneshot::Sender<()>),
     /// A configuration was refused; the text says why.
     ReloadRefused(String),
 }

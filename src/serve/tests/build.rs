@@ -24,8 +24,15 @@ pub(super) const ANY: u16 = 255;
 pub(super) type Name<'a> = (&'a str, &'a str, Vec<Ipv4Addr>);
 
 /// Asks over UDP without a limit.
-pub(super) const UDP: Asker =
-    Asker { transport: Transport::Udp, allowed: true, recursion: false, truncate: false, view: None };
+pub(super) const UDP: Asker = Asker {
+    transport: Transport::Udp,
+    allowed: true,
+    recursion: false,
+    truncate: false,
+    view: None,
+    secondary: false,
+    reserve: 0,
+};
 /// Asks over TCP.
 pub(super) const TCP: Asker = Asker { transport: Transport::Tcp, ..UDP };
 
@@ -168,7 +175,10 @@ pub(super) fn edns(name: &str, kind: u16) -> Vec<u8> {
 pub(super) fn respond(image: &Image, request: &[u8], asker: Asker) -> Option<Vec<u8>> {
     let mut out = b"left over from the query before".to_vec();
     match answer(image, request, asker, &mut out) {
-        super::super::Outcome::Ignored | super::super::Outcome::Forward { .. } => None,
+        super::super::Outcome::Ignored
+        | super::super::Outcome::Forward { .. }
+        | super::super::Outcome::Signed
+        | super::super::Outcome::Transfer => None,
         super::super::Outcome::Answered { .. } => Some(out),
     }
 }

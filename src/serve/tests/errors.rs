@@ -159,8 +159,6 @@ fn types_that_are_no_data() {
         (41, "FORMERR rd |  |  | edns"),
         (249, "FORMERR rd |  |  | edns"),
         (250, "FORMERR rd |  |  | edns"),
-        (251, "REFUSED rd |  |  | edns ede 21"),
-        (252, "REFUSED rd |  |  | edns ede 21"),
         (253, "NOTIMP rd |  |  | edns"),
         (254, "NOTIMP rd |  |  | edns"),
     ] {

@@ -14,6 +14,8 @@ mod server;
 mod summary;
 mod tcp;
 mod tools;
+mod transfers;
+mod transfers_at_rest;
 mod udp;
 mod views;
 mod zone_cuts;

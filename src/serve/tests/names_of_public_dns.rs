@@ -66,10 +66,7 @@ fn other_names_are_left_to_public_dns() {
         assert!(!is_forwarded(&image, "privatelink.azure-devices.net", kind), "ours");
     }
     let mut transfer = query("example.com", 252);
-    assert!(matches!(
-        answer(&image, &transfer, RECURSIVE, &mut Vec::new()),
-        Outcome::Answered { rcode: 5, .. }
-    ));
+    assert_eq!(answer(&image, &transfer, RECURSIVE, &mut Vec::new()), Outcome::Transfer);
     // Without RD nobody else is asked, but a name that is missing in a zone of ours still is.
     transfer = query("example.com", A);
     transfer[2] = 0;

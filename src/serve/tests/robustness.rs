@@ -4,7 +4,7 @@ use domain::base::Message;
 use domain::base::iana::Rtype;
 use proptest::prelude::*;
 
-use super::super::{Asker, Image, Transport};
+use super::super::{Asker, Image, Outcome, Transport, answer};
 use super::build::*;
 use super::model::{World, world};
 use super::summary::summary;
@@ -19,6 +19,8 @@ fn asker() -> impl Strategy<Value = Asker> {
             recursion,
             truncate: slip && transport == Transport::Udp,
             view,
+            secondary: false,
+            reserve: 0,
         },
     )
 }
@@ -115,6 +117,9 @@ fn opt_of(request: &[u8]) -> Option<Option<u16>> {
 }
 
 fn check(image: &Image, request: &[u8], asker: Asker) -> Result<(), TestCaseError> {
+    if matches!(answer(image, request, asker, &mut Vec::new()), Outcome::Signed | Outcome::Transfer) {
+        return Ok(());
+    }
     let Some(response) = respond(image, request, asker) else {
         let forwarded = asker.recursion && request.len() >= 12 && request[2] & 0xf9 == 0x01;
         prop_assert!(

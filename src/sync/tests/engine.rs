@@ -45,6 +45,7 @@ impl Running {
         let now = Timestamp::now();
         let parts = Parts {
             recursion: None,
+            transfers: Arc::default(),
             azure: Arc::new(Azure::new(&config.azure, Arc::new(())).expect("a client")),
             store: Store::open(directory, now).expect("a store").0,
             saved: None,
@@ -70,7 +71,8 @@ impl Running {
 
     async fn reload(&self, config: Config) {
         let azure = Arc::new(Azure::new(&config.azure, Arc::new(())).expect("a client"));
-        let reload = |reply| crate::sync::Command::Reload(Arc::new(config), azure, None, reply);
+        let reload =
+            |reply| crate::sync::Command::Reload(Arc::new(config), azure, (None, Arc::default()), reply);
         self.handle.ask(reload).await.expect("reloaded");
     }
 
