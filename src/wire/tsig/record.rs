@@ -5,7 +5,8 @@ use hickory_proto::rr::rdata::TSIG;
 use hickory_proto::rr::{Name, RData, Record};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, BinEncodable};
 
-use super::key::{Algorithm, Key};
+use super::key::Key;
+use crate::zones::DnsName;
 
 /// Octets of a header (RFC 1035 section 4.1.1).
 pub(super) const HEADER: usize = 12;
@@ -23,8 +24,10 @@ pub(super) struct Malformed;
 /// A message's TSIG record.
 #[derive(Debug)]
 pub(super) struct Found {
-    /// The key's name as sent.
-    pub(super) owner: Name,
+    /// The key's name in canonical wire format.
+    pub(super) owner: Vec<u8>,
+    /// The algorithm's name in canonical wire format.
+    pub(super) algorithm: Vec<u8>,
     /// Its fields.
     pub(super) data: TSIG,
     /// The message as its sender signed it: without the record, ARCOUNT lowered, with its original id.
@@ -32,20 +35,23 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// The names of key and algorithm in canonical wire format.
-    pub(super) fn names(&self) -> Option<(Vec<u8>, Vec<u8>)> {
-        let wire = |name: &Name| name.to_lowercase().to_bytes().ok();
-        Some((wire(&self.owner)?, wire(&self.data.algorithm.to_name())?))
+    /// The key's name, if it is one that a key here can have.
+    pub(super) fn name(&self) -> Option<DnsName> {
+        let (mut text, mut rest) = (Vec::new(), &*self.owner);
+        while let Some((length, after)) = rest.split_first().filter(|(length, _)| **length > 0) {
+            let (label, after) = after.split_at_checked(usize::from(*length))?;
+            text.extend_from_slice(label);
+            text.push(b'.');
+            rest = after;
+        }
+        let name: DnsName = std::str::from_utf8(&text).ok()?.parse().ok()?;
+        // A dot inside a label would make another name of it.
+        (name.to_wire() == self.owner).then_some(name)
     }
 
     /// Whether the record says that it is made with this key.
     pub(super) fn is_by(&self, key: &Key) -> bool {
-        self.names() == Some((key.name().to_wire(), key.algorithm().to_wire()))
-    }
-
-    /// The algorithm, if it is known here.
-    pub(super) fn algorithm(&self) -> Option<Algorithm> {
-        self.data.algorithm.to_name().to_ascii().parse().ok()
+        self.owner == key.name().to_wire() && self.algorithm == key.algorithm().to_wire()
     }
 
     /// What the record adds to the digest.
@@ -101,10 +107,12 @@ fn read(message: &[u8], start: usize) -> Result<Found, Malformed> {
     let at = u16::try_from(start).map_err(|_| Malformed)?;
     let record = Record::read(&mut BinDecoder::new(message).clone(at)).map_err(|_| Malformed)?;
     let RData::TSIG(data) = record.data else { return Err(Malformed) };
+    let wire = |name: &Name| name.to_lowercase().to_bytes().map_err(|_| Malformed);
+    let (owner, algorithm) = (wire(&record.name)?, wire(&data.algorithm.to_name())?);
     let mut stripped = message.get(..start).ok_or(Malformed)?.to_vec();
     set_id(&mut stripped, data.oid);
     change_additionals(&mut stripped, |count| count.wrapping_sub(1));
-    Ok(Found { owner: record.name, data, message: stripped })
+    Ok(Found { owner, algorithm, data, message: stripped })
 }
 
 /// What is signed of a record beside its names: all fields but MAC and original id (section 4.3.3).

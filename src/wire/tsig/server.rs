@@ -78,17 +78,16 @@ enum Answer {
 pub fn verify(keys: &Keys, message: &[u8], now: u64) -> Result<Verified, Rejected> {
     let malformed = || Rejected { reason: Reason::Malformed, key: None, answer: Answer::Formerr };
     let Ok(Some(found)) = record::find(message) else { return Err(malformed()) };
-    let name = found.owner.to_ascii().parse().ok();
+    let name = found.name();
     let original_id = found.data.oid;
     let unsigned = |reason, error, name| {
-        let Some((owner, algorithm)) = found.names() else { return malformed() };
+        let (owner, algorithm) = (found.owner.clone(), found.algorithm.clone());
         let answer = Answer::Unsigned { owner, algorithm, error, original_id, now };
         Rejected { reason, key: name, answer }
     };
 
-    let algorithm = found.algorithm();
     let known = name.as_ref().and_then(|name| keys.get(name));
-    let Some(key) = known.filter(|key| Some(key.algorithm()) == algorithm) else {
+    let Some(key) = known.filter(|key| found.is_by(key)) else {
         return Err(unsigned(Reason::BadKey, BADKEY, name));
     };
 
