@@ -83,7 +83,8 @@ async fn kdig(server: SocketAddr, files: &Files, options: &[&str], name: &str) -
         .arg(format!("+tls-hostname={NAME}"))
         .args(["+retry=0", "+time=5"])
         .args(options)
-        .args([name, "A"])
+        .arg(name)
+        .args(if options.contains(&"-t") { &[][..] } else { &["A"] })
         .kill_on_drop(true)
         .output()
         .await
@@ -108,6 +109,38 @@ async fn kdig_asks_over_tls_and_https() {
             format!("privatelink_dns_dns_requests_total{{family=\"4\",proto=\"{proto}\",type=\"A\"}}");
         assert!(daemon.metric(&metric).await >= 2.0, "{proto}");
     }
+}
+
+#[tokio::test]
+async fn zones_are_transferred_over_tls_and_not_over_https() {
+    let azure = Azure::start().await;
+    let mut home = Home::new(&azure);
+    let files = Authority::new().write(&home);
+    home.settings.dns = Box::leak(files.section().into_boxed_str());
+    let secret = "b25lIHNlY3JldCBvZiAzMiBvY3RldHMgZm9yIHRlc3Q=";
+    let keys = home.path("keys.conf");
+    home.secret(&keys, &format!("key \"ns1-key\" {{ algorithm hmac-sha256; secret \"{secret}\"; }};\n"));
+    home.settings.resolver = format!(
+        "[transfer]\nkey_files = [\"{}\"]\n[[secondary]]\nname = \"ns1\"\naddress = \"127.0.0.9:9\"\n\
+         key = \"ns1-key\"\nnotify = \"off\"\n",
+        keys.display()
+    );
+    let daemon = home.start().await;
+    daemon.shows(&azure).await;
+    let (tls, https) = daemon.encrypted();
+    let key = format!("hmac-sha256:ns1-key:{secret}");
+    let zone = "privatelink.azure-devices.net";
+    // kdig checks the signature, and complains when it is wrong.
+    let transfer = async |server, transport: &str, more: &[&str]| {
+        let options = [&[transport, "-t", "AXFR"], more].concat();
+        kdig(server, &files, &options, zone).await
+    };
+    let text = transfer(tls, "+tls", &["-y", &key]).await;
+    let hub = azure.hub();
+    assert!(text.contains(&format!("{hub}.")) && text.matches("SOA").count() == 2, "{text}");
+    assert!(text.contains("TSIG") && !text.contains("WARNING"), "{text}");
+    assert!(!transfer(tls, "+tls", &[]).await.contains(&hub), "without the key");
+    assert!(!transfer(https, "+https", &["-y", &key]).await.contains(&hub), "over HTTPS");
 }
 
 #[tokio::test]
