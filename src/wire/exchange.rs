@@ -16,7 +16,7 @@ const HEADER: usize = 12;
 /// Why a message is not the answer to a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mismatch {
-    /// Too short for a header, or no response to an ordinary query.
+    /// Too short for a header, or no response to a message of this opcode.
     Malformed,
     /// Another id.
     Id,
@@ -27,7 +27,8 @@ pub enum Mismatch {
     Case,
 }
 
-/// Checks that `response` answers `query`: id, and question octet for octet (RFC 5452 section 9).
+/// Checks that `response` answers `query`: id, opcode, and question octet for octet (RFC 5452 section
+/// 9); the question may be missing where another opcode than QUERY is refused.
 ///
 /// # Errors
 /// What does not match.
@@ -41,6 +42,11 @@ pub fn check(query: &[u8], response: &[u8]) -> Result<(), Mismatch> {
     // QR, and the query's opcode.
     if header[2] & 0x80 == 0 || (header[2] ^ asked[2]) & 0x78 != 0 {
         return Err(Mismatch::Malformed);
+    }
+    // Who does not know an opcode may leave the question out of its refusal.
+    let rcode = header[3] & 0x0f;
+    if asked[2] & 0x78 != 0 && rcode != 0 && header[4..6] == [0, 0] {
+        return Ok(());
     }
     let question = question(query).ok_or(Mismatch::Malformed)?;
     match response.get(HEADER..HEADER + question.len()) {
@@ -75,26 +81,36 @@ pub fn is_truncated(response: &[u8]) -> bool {
 /// When the socket fails; an ICMP "port unreachable" is such a failure. `InvalidData` for an answer with
 /// letters of another case, which has to be asked for over TCP, where nobody can forge.
 pub async fn udp(server: SocketAddr, query: &[u8], mut other: impl FnMut(Mismatch)) -> io::Result<Vec<u8>> {
+    let answer = udp_until(server, query, |message| match check(query, &message) {
+        Ok(()) => Some(Ok(message)),
+        Err(mismatch) => {
+            other(mismatch);
+            let error = || io::Error::new(io::ErrorKind::InvalidData, "the case of the question has changed");
+            (mismatch == Mismatch::Case).then(|| Err(error()))
+        }
+    });
+    answer.await?
+}
+
+/// Sends a message over UDP from a port of its own, and waits until `read` makes something of what
+/// comes back, however long that takes.
+///
+/// # Errors
+/// When the socket fails; an ICMP "port unreachable" is such a failure.
+pub async fn udp_until<T>(
+    server: SocketAddr,
+    message: &[u8],
+    mut read: impl FnMut(Vec<u8>) -> Option<T>,
+) -> io::Result<T> {
     let any: SocketAddr = if server.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0; 16], 0).into() };
     let socket = UdpSocket::bind(any).await?;
     socket.connect(server).await?;
-    socket.send(query).await?;
+    socket.send(message).await?;
     let mut buffer = vec![0; 4096];
     loop {
         let length = socket.recv(&mut buffer).await?;
-        match check(query, &buffer[..length]) {
-            Ok(()) => {
-                buffer.truncate(length);
-                return Ok(buffer);
-            }
-            Err(Mismatch::Case) => {
-                other(Mismatch::Case);
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    "the case of the question has changed",
-                ));
-            }
-            Err(mismatch) => other(mismatch),
+        if let Some(answer) = read(buffer[..length].to_vec()) {
+            return Ok(answer);
         }
     }
 }
@@ -104,14 +120,7 @@ pub async fn udp(server: SocketAddr, query: &[u8], mut other: impl FnMut(Mismatc
 /// # Errors
 /// When the connection fails, or its first message is not the answer.
 pub async fn tcp(server: SocketAddr, query: &[u8], other: impl FnOnce(Mismatch)) -> io::Result<Vec<u8>> {
-    let mut stream = TcpStream::connect(server).await?;
-    stream.set_nodelay(true)?;
-    let length = u16::try_from(query.len()).map_err(io::Error::other)?;
-    let mut message = length.to_be_bytes().to_vec();
-    message.extend_from_slice(query);
-    stream.write_all(&message).await?;
-    let mut response = vec![0; usize::from(stream.read_u16().await?)];
-    stream.read_exact(&mut response).await?;
+    let response = tcp_first(server, query).await?;
     match check(query, &response) {
         Ok(()) => Ok(response),
         Err(mismatch) => {
@@ -119,6 +128,22 @@ pub async fn tcp(server: SocketAddr, query: &[u8], other: impl FnOnce(Mismatch))
             Err(io::Error::new(io::ErrorKind::InvalidData, "the response belongs to another question"))
         }
     }
+}
+
+/// Sends a message over a TCP connection of its own, and gives the first one that comes back.
+///
+/// # Errors
+/// When the connection fails.
+pub async fn tcp_first(server: SocketAddr, message: &[u8]) -> io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(server).await?;
+    stream.set_nodelay(true)?;
+    let length = u16::try_from(message.len()).map_err(io::Error::other)?;
+    let mut framed = length.to_be_bytes().to_vec();
+    framed.extend_from_slice(message);
+    stream.write_all(&framed).await?;
+    let mut response = vec![0; usize::from(stream.read_u16().await?)];
+    stream.read_exact(&mut response).await?;
+    Ok(response)
 }
 
 #[cfg(test)]
@@ -151,6 +176,14 @@ mod tests {
         assert_eq!(changed(20, 28), Err(Mismatch::Question), "another type");
         assert_eq!(check(QUERY, &response()[..20]), Err(Mismatch::Question), "cut off");
         assert_eq!(check(QUERY, b"\x12\x34"), Err(Mismatch::Malformed));
+
+        let refused = b"\x12\x34\x81\x04\0\0\0\0\0\0\0\0";
+        assert_eq!(check(QUERY, refused), Err(Mismatch::Question));
+        let (mut notify, mut refused) = (QUERY.to_vec(), refused.to_vec());
+        (notify[2], refused[2]) = (0x24, 0xa0);
+        assert_eq!(check(&notify, &refused), Ok(()), "no question, and no other NOTIFY is under way");
+        refused[3] = 0;
+        assert_eq!(check(&notify, &refused), Err(Mismatch::Question), "an acknowledgement says of what");
     }
 
     #[tokio::test]
