@@ -348,17 +348,17 @@ impl Drop for Listener {
 }
 
 /// Tells of a thread or task that ends unasked, which only a panic can cause.
-struct Obituary {
+pub(super) struct Obituary {
     deaths: mpsc::UnboundedSender<String>,
     who: Option<String>,
 }
 
 impl Obituary {
-    fn new(deaths: &mpsc::UnboundedSender<String>, who: String) -> Self {
+    pub(super) fn new(deaths: &mpsc::UnboundedSender<String>, who: String) -> Self {
         Self { deaths: deaths.clone(), who: Some(who) }
     }
 
-    fn expected(mut self) {
+    pub(super) fn expected(mut self) {
         self.who = None;
     }
 }

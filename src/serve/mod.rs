@@ -40,7 +40,9 @@ pub use image::{Context, Image, ImageError};
 pub use listen::{ListenError, Listeners, Passed};
 pub use rate_limit::{RateLimiter, Verdict};
 pub use resolver::{Resolver, ResolverError, ResolverMetrics};
-pub use secondaries::Records;
+pub use secondaries::{
+    Raise, Records, Secondaries, SecondaryMetrics, SecondaryState, SecondarySummary, SecondaryZoneState,
+};
 pub use transfer::{Source, TransferError, Transfers};
 
 use crate::config::{self, Dns, Prefix};

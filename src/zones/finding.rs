@@ -119,6 +119,10 @@ kinds! {
     PrivateNameLeaked = "private-name-leaked", Error;
     /// A discovery failed.
     DiscoveryFailed = "discovery-failed", Error;
+    /// A secondary lacks changes.
+    SecondaryLagging = "secondary-lagging", Error;
+    /// A secondary refuses to be told of changes.
+    NotifyRefused = "notify-refused", Warning;
     /// State could not be written.
     StoreFailed = "store-failed", Error;
     /// Unreadable state was moved aside at start, or will be before anything is saved.

@@ -55,7 +55,10 @@ pub(in crate::serve) fn begin(
     };
     let body = if question.kind == TYPE_IXFR {
         let held = held(request).ok_or(Refusal::of(rcode::FORMERR, None))?;
-        serving.transfers.records.asked(&secondary.name, &origin, Some(held));
+        // A datagram may come from anywhere.
+        if key.is_some() || transport != Transport::Udp {
+            serving.transfers.records.asked(&secondary.name, &origin, Some(held));
+        }
         match since(&source.history, generation, &origin, held) {
             Since::Current => Body::Current,
             Since::Changes { removed, added } => {

@@ -111,7 +111,7 @@ impl Transfer {
             Body::Changes { .. } => SentKind::Ixfr,
             Body::Current => SentKind::Current,
         };
-        let sent = Sent { kind, serial, complete: false, messages: 0, octets: 0 };
+        let sent = Sent { kind, serial, complete: false, datagram: false, messages: 0, octets: 0 };
         let steps = zone.steps(body);
         let told = Told { secondary, records, origin, sent };
         Self { zone, head, edns: query.edns, steps, signer: None, told }
@@ -166,6 +166,7 @@ impl Transfer {
     /// Writes the only message of a response over UDP; the SOA alone where it does not fit, so that the
     /// client comes back over TCP (RFC 1995 section 2).
     pub(in crate::serve) fn datagram(mut self, limit: usize, out: &mut Vec<u8>) {
+        self.told.sent.datagram = true;
         let signer = self.signer.take();
         let limit = limit - signer.as_ref().map_or(0, Signer::overhead);
         let one = self.next(0, limit, out) && self.steps.is_empty() && out.len() <= limit;

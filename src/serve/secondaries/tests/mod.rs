@@ -1,0 +1,3 @@
+//! The schedule as a value, and real sockets with a scripted secondary.
+
+mod schedule;
