@@ -33,12 +33,7 @@ fn main() {
     }
     let generation = Arc::new(generation.expect("at least one application"));
     let (store, _) = Store::open(Path::new(directory), support::now()).expect("a store");
-    let saved = Saved {
-        generation,
-        history,
-        rejections: Vec::new(),
-        last_success: BTreeMap::new(),
-        released: true,
-    };
+    let saved =
+        Saved { generation, history, rejections: Vec::new(), last_success: BTreeMap::new(), released: true };
     store.save(&saved).expect("saved");
 }

@@ -17,6 +17,7 @@ use super::host;
 use super::metrics::Metrics;
 use super::status::{Status, records};
 use super::token::Token;
+use crate::serve::Secondaries;
 use crate::sync::{Command, Handle, Selection, Stopped};
 use crate::zones::{DnsName, ResourceId, Severity};
 
@@ -30,6 +31,8 @@ const BODY: usize = 1 << 20;
 pub struct Admin {
     /// The engine.
     pub engine: Handle,
+    /// Who takes the zones over.
+    pub secondaries: Arc<Secondaries>,
     /// The counters.
     pub metrics: Metrics,
     /// What write requests have to carry.
@@ -124,7 +127,7 @@ async fn readyz(State(admin): State<Arc<Admin>>) -> Response {
 }
 
 async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
-    match admin.metrics.render(&admin.engine.view()) {
+    match admin.metrics.render(&admin.engine.view(), &admin.secondaries.summaries(Timestamp::now())) {
         Ok(text) => {
             ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
         }
@@ -133,7 +136,8 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
 }
 
 async fn status(State(admin): State<Arc<Admin>>) -> Response {
-    json(StatusCode::OK, &Status::of(&admin.engine.view()))
+    let secondaries = admin.secondaries.states(Timestamp::now());
+    json(StatusCode::OK, &Status::of(&admin.engine.view(), &secondaries))
 }
 
 async fn all_records(State(admin): State<Arc<Admin>>) -> Response {
@@ -220,7 +224,11 @@ mod tests {
         assert!(is_alive(&engine, last - PULSE), "the clock went back");
 
         let token = Token::open(directory.path()).expect("a token");
-        let admin = Admin { engine, metrics: Metrics::new(prometheus::Registry::new()), token };
+        let registry = prometheus::Registry::new();
+        let metrics = crate::serve::SecondaryMetrics::new(&registry).expect("metrics");
+        let (secondaries, _raises) = Secondaries::new(metrics, tokio::sync::mpsc::unbounded_channel().0);
+        let secondaries = Arc::new(secondaries);
+        let admin = Admin { engine, secondaries, metrics: Metrics::new(registry), token };
         assert_eq!(livez(State(Arc::new(admin))).await.status(), StatusCode::SERVICE_UNAVAILABLE);
     }
 }

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use prometheus::{Encoder, GaugeVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use crate::azure::{Observer, Operation, TokenError};
+use crate::serve::SecondarySummary;
 use crate::sync::View;
 use crate::zones::{FindingKind, Form, ResourceId, Severity};
 
@@ -32,9 +33,9 @@ impl Metrics {
     ///
     /// # Errors
     /// When a metric is inconsistent, which a test rules out.
-    pub fn render(&self, view: &View) -> prometheus::Result<String> {
+    pub fn render(&self, view: &View, secondaries: &[SecondarySummary]) -> prometheus::Result<String> {
         let mut families = self.registry.gather();
-        families.extend(gauges(view)?.gather());
+        families.extend(gauges(view, secondaries)?.gather());
         families.sort_by(|a, b| a.name().cmp(b.name()));
         let mut text = Vec::new();
         TextEncoder::new().encode(&families, &mut text)?;
@@ -75,7 +76,7 @@ struct ZoneGauges {
     held: usize,
 }
 
-fn gauges(view: &View) -> prometheus::Result<Registry> {
+fn gauges(view: &View, secondaries: &[SecondarySummary]) -> prometheus::Result<Registry> {
     let gauges = Gauges(Registry::new());
     let version = env!("CARGO_PKG_VERSION").to_owned();
     gauges.set("build_info", "The daemon's version.", ["version"], [([version], 1.0)])?;
@@ -104,6 +105,7 @@ fn gauges(view: &View) -> prometheus::Result<Registry> {
     applications(&gauges, view)?;
     zones(&gauges, view)?;
     findings(&gauges, view)?;
+    self::secondaries(&gauges, secondaries)?;
     Ok(gauges.0)
 }
 
@@ -226,6 +228,31 @@ fn zones(gauges: &Gauges, view: &View) -> prometheus::Result<()> {
         "The zone's SOA serial.",
         ["zone"],
         serials.map(|(zone, entry)| ([zone.clone()], f64::from(entry.serial))),
+    )
+}
+
+fn secondaries(gauges: &Gauges, secondaries: &[SecondarySummary]) -> prometheus::Result<()> {
+    let each = |value: &dyn Fn(&SecondarySummary) -> Option<f64>| {
+        let values = secondaries.iter().filter_map(|summary| Some(([summary.name.clone()], value(summary)?)));
+        values.collect::<Vec<_>>()
+    };
+    gauges.set(
+        "secondary_zones_behind",
+        "Zones of which the secondary lacks changes.",
+        ["secondary"],
+        each(&|summary| Some(summary.behind as f64)),
+    )?;
+    gauges.set(
+        "secondary_lag_seconds",
+        "Age of the oldest change that the secondary lacks; 0 when it lacks none.",
+        ["secondary"],
+        each(&|summary| Some(summary.lag.as_secs_f64())),
+    )?;
+    gauges.set(
+        "secondary_last_transfer_timestamp_seconds",
+        "When the secondary last took a zone or its changes over.",
+        ["secondary"],
+        each(&|summary| summary.transferred.map(seconds)),
     )
 }
 

@@ -1,11 +1,12 @@
 //! The status as JSON: what `privatelink-dns status` and scripts read.
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::serve::SecondaryState;
 use crate::sync::View;
 use crate::zones::{Absence, DnsName, Finding, FindingKind, Form, Hold, Needs, ResourceId, Severity, Source};
 
@@ -28,6 +29,9 @@ pub struct Status {
     pub applications: Vec<ApplicationStatus>,
     /// The zones that are served.
     pub zones: Vec<ZoneStatus>,
+    /// Who takes the zones over.
+    #[serde(default)]
+    pub secondaries: Vec<SecondaryStatus>,
     /// Held removals.
     pub holds: Vec<HoldStatus>,
     /// What a person should know, most important first.
@@ -79,6 +83,59 @@ pub struct ZoneStatus {
     pub changed: Timestamp,
     /// Its names with addresses.
     pub names: usize,
+}
+
+/// A server that takes the zones over.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SecondaryStatus {
+    /// Its name.
+    pub name: String,
+    /// Where it is notified.
+    pub address: SocketAddr,
+    /// Zones that it has as they are.
+    pub current: usize,
+    /// Zones of which it lacks something.
+    pub behind: usize,
+    /// Seconds since the oldest change that it lacks; 0 when it lacks none.
+    pub lag_seconds: f64,
+    /// When it last acknowledged a NOTIFY.
+    pub last_acknowledged: Option<Timestamp>,
+    /// When it last asked for a transfer.
+    pub last_asked: Option<Timestamp>,
+    /// When it last took a zone or its changes over.
+    pub last_transfer: Option<Timestamp>,
+    /// The last thing that went wrong, unless it went well since.
+    pub error: Option<SecondaryError>,
+    /// Each zone.
+    pub zones: Vec<SecondaryZoneStatus>,
+}
+
+/// Something that went wrong with a secondary.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SecondaryError {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub message: String,
+}
+
+/// A zone at a secondary.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SecondaryZoneStatus {
+    /// The zone.
+    pub origin: DnsName,
+    /// Its serial here.
+    pub serial: u32,
+    /// Whether the secondary has it.
+    pub current: bool,
+    /// The serial of the last NOTIFY that it acknowledged.
+    pub acknowledged: Option<u32>,
+    /// The serial that it had when it last asked for a transfer.
+    pub asked: Option<u32>,
+    /// The serial that its last transfer led to.
+    pub transferred: Option<u32>,
+    /// The serial that it had when it was last asked.
+    pub seen: Option<u32>,
 }
 
 /// A held removal.
@@ -146,9 +203,9 @@ pub struct RecordStatus {
 }
 
 impl Status {
-    /// The status of a view.
+    /// The status of a view, and of secondaries.
     #[must_use]
-    pub fn of(view: &View) -> Self {
+    pub fn of(view: &View, secondaries: &[SecondaryState]) -> Self {
         let generation = view.generation.as_deref();
         let share = |id: &ResourceId| generation.and_then(|g| g.shares.get(id));
         Self {
@@ -189,8 +246,39 @@ impl Status {
                     names: zone.addresses.len(),
                 })
                 .collect(),
+            secondaries: secondaries.iter().map(SecondaryStatus::of).collect(),
             holds: view.holds.iter().map(HoldStatus::of).collect(),
             findings: view.findings.iter().map(FindingStatus::of).collect(),
+        }
+    }
+}
+
+impl SecondaryStatus {
+    fn of(state: &SecondaryState) -> Self {
+        let summary = &state.summary;
+        Self {
+            name: summary.name.clone(),
+            address: summary.address,
+            current: summary.current,
+            behind: summary.behind,
+            lag_seconds: summary.lag.as_secs_f64(),
+            last_acknowledged: summary.acknowledged,
+            last_asked: summary.asked,
+            last_transfer: summary.transferred,
+            error: summary.error.clone().map(|(at, message)| SecondaryError { at, message }),
+            zones: state
+                .zones
+                .iter()
+                .map(|zone| SecondaryZoneStatus {
+                    origin: zone.origin.clone(),
+                    serial: zone.serial,
+                    current: zone.current,
+                    acknowledged: zone.acknowledged,
+                    asked: zone.asked,
+                    transferred: zone.transferred,
+                    seen: zone.seen,
+                })
+                .collect(),
         }
     }
 }

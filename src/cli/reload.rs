@@ -11,7 +11,7 @@ use super::logging::Filter;
 use super::{Failure, descriptors};
 use crate::azure::{Azure, Observer};
 use crate::config::Config;
-use crate::serve::{Listeners, Records, Recursion, ResolverMetrics, Transfers};
+use crate::serve::{Listeners, Recursion, ResolverMetrics, Secondaries, Transfers};
 use crate::sync::{Command, Handle};
 
 /// What a reload works with.
@@ -20,7 +20,7 @@ pub(super) struct Reloader<'a> {
     pub(super) engine: &'a Handle,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) resolver_metrics: &'a ResolverMetrics,
-    pub(super) records: &'a Arc<Records>,
+    pub(super) secondaries: &'a Secondaries,
     pub(super) filter: &'a Filter,
     /// The sockets came from systemd; the configured addresses are not used.
     pub(super) passed: bool,
@@ -41,8 +41,10 @@ impl Reloader<'_> {
                     before.retire(resolver.as_ref(), self.resolver_metrics);
                 }
                 (*current, *azure, *recursion) = (config.clone(), client.clone(), resolver.clone());
-                let clients = (resolver, Arc::new(transfers));
+                let transfers = Arc::new(transfers);
+                let clients = (resolver, transfers.clone());
                 self.engine.ask(|reply| Command::Reload(config, client, clients, reply)).await?;
+                self.secondaries.configure(&current.transfer, &transfers).await;
                 tracing::info!(file = %self.file.display(), "configuration reloaded");
             }
             Err(error) => {
@@ -84,7 +86,7 @@ impl Reloader<'_> {
         let client = Arc::new(tokio::task::spawn_blocking(making).await??);
         // A resolver of the same settings keeps its cache.
         let resolver = Recursion::new(config.resolver.as_ref(), self.resolver_metrics, recursion.as_ref())?;
-        let transfers = Transfers::new(&config.transfer, self.records.clone())?;
+        let transfers = Transfers::new(&config.transfer, self.secondaries.records())?;
         listeners.encrypt(config.dns.tls.as_ref())?;
         if !self.passed
             && let Err(error) = listeners.listen(&config.dns.listen, config.dns.udp_threads).await

@@ -19,7 +19,9 @@ use super::{FAILURE, Failure, descriptors, fail, logging, systemd};
 use crate::admin::{self, Admin, ArmStatistics, Metrics, Token, is_alive};
 use crate::azure::Azure;
 use crate::config::{Config, Loaded};
-use crate::serve::{Counters, Image, Listeners, Records, Recursion, ResolverMetrics, Serving, Transfers};
+use crate::serve::{
+    Counters, Image, Listeners, Recursion, ResolverMetrics, Secondaries, SecondaryMetrics, Serving, Transfers,
+};
 use crate::store::{Opened, Saved, Store};
 use crate::sync::{Command, Engine, Handle, Parts, Statistics};
 use crate::zones::{Finding, FindingKind};
@@ -81,14 +83,16 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
     let counters = Arc::new(counters);
     let statistics = Arc::new(Statistics::new(&registry)?);
     let resolver_metrics = ResolverMetrics::new(&registry)?;
+    let secondary_metrics = SecondaryMetrics::new(&registry)?;
     let mut recursion = Recursion::new(config.resolver.as_ref(), &resolver_metrics, None)?;
-    let records = Arc::new(Records::default());
-    let transfers = Arc::new(Transfers::new(&config.transfer, records.clone())?);
+    let (deaths_sender, mut deaths) = mpsc::unbounded_channel();
+    let (secondaries, raises) = Secondaries::new(secondary_metrics, deaths_sender.clone());
+    let secondaries = Arc::new(secondaries);
+    let transfers = Arc::new(Transfers::new(&config.transfer, secondaries.records())?);
     let image = Arc::new(Image::default());
     let serving = Arc::new(ArcSwap::from_pointee(Serving::new(image, &config.dns, recursion.clone(), None)));
 
     // Sockets first, so that queries wait in them; answers begin once the stored records are there.
-    let (deaths_sender, mut deaths) = mpsc::unbounded_channel();
     let mut listeners = Listeners::new(serving.clone(), counters.clone(), deaths_sender);
     let passed = systemd::sockets()?;
     let is_passed = !(passed.udp.is_empty() && passed.tcp.is_empty());
@@ -110,20 +114,28 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
         config: config.clone(),
         azure: azure.clone(),
         recursion: recursion.clone(),
-        transfers,
+        transfers: transfers.clone(),
         store,
         saved,
         findings,
         serving,
         counters,
         statistics,
+        secondaries: secondaries.clone(),
+        raises,
     };
     let (engine, handle) = Engine::open(parts, Timestamp::now()).await?;
     listeners.start()?;
+    // Now they can transfer what they are notified of.
+    secondaries.configure(&config.transfer, &transfers).await;
     let stop = CancellationToken::new();
     let mut engine = tokio::spawn(engine.run(stop.clone()));
-    let routes =
-        admin::router(Arc::new(Admin { engine: handle.clone(), metrics: Metrics::new(registry), token }));
+    let routes = admin::router(Arc::new(Admin {
+        engine: handle.clone(),
+        secondaries: secondaries.clone(),
+        metrics: Metrics::new(registry),
+        token,
+    }));
     let admin_address = admin_listener.local_addr()?;
     let mut admin = tokio::spawn(admin::serve(admin_listener, routes, ADMIN_CONNECTIONS, stop.clone()));
     tracing::info!(
@@ -155,7 +167,7 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
                     engine: &handle,
                     observer,
                     resolver_metrics: &resolver_metrics,
-                    records: &records,
+                    secondaries: &secondaries,
                     filter,
                     passed: is_passed,
                 };
@@ -195,6 +207,7 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
         if !admin.is_finished() {
             let _ = (&mut admin).await;
         }
+        secondaries.stop().await;
         listeners.stop().await;
         if let Some(recursion) = recursion {
             recursion.resolver.stop().await;

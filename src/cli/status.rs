@@ -87,6 +87,28 @@ fn overview(status: &Status, now: Timestamp) -> String {
         ])
     }));
     text += &format!("\n{}", table(&rows));
+    if !status.secondaries.is_empty() {
+        let mut rows =
+            vec![row(["SECONDARY", "ADDRESS", "CURRENT", "BEHIND", "LAG", "NOTIFIED", "TRANSFER", "ERROR"])];
+        rows.extend(status.secondaries.iter().map(|secondary| {
+            let ago = |at: Option<Timestamp>| {
+                at.map_or_else(|| "never".to_owned(), |at| format!("{} ago", age(at, now)))
+            };
+            row([
+                secondary.name.as_str(),
+                &secondary.address.to_string(),
+                &secondary.current.to_string(),
+                &secondary.behind.to_string(),
+                &format!("{:.0} s", secondary.lag_seconds),
+                &ago(secondary.last_acknowledged),
+                &ago(secondary.last_transfer),
+                &secondary.error.as_ref().map_or_else(String::new, |error| {
+                    format!("{} ago: {}", age(error.at, now), error.message)
+                }),
+            ])
+        }));
+        text += &format!("\n{}", table(&rows));
+    }
     if !status.holds.is_empty() {
         let mut rows = vec![row(["HELD REMOVAL", "SINCE", "POLLS", "NEEDS", "REASON"])];
         rows.extend(status.holds.iter().map(|hold| {

@@ -23,7 +23,9 @@ use super::statistics::Statistics;
 use super::view::{Loaded, View};
 use crate::azure::Azure;
 use crate::config::Config;
-use crate::serve::{Context, Counters, Image, Recursion, Serving, Shared, Source, Transfers};
+use crate::serve::{
+    Context, Counters, Image, Raise, Recursion, Secondaries, Serving, Shared, Source, Transfers,
+};
 use crate::store::{Saved, Store, StoreError};
 use crate::zones::{Finding, FindingKind, ResourceId};
 
@@ -59,6 +61,10 @@ pub struct Parts {
     pub counters: Arc<Counters>,
     /// Counts polls and changes.
     pub statistics: Arc<Statistics>,
+    /// Who is notified of changes.
+    pub secondaries: Arc<Secondaries>,
+    /// Serials that they have and that are greater than ours.
+    pub raises: mpsc::Receiver<Raise>,
 }
 
 /// The engine.
@@ -82,6 +88,10 @@ pub struct Engine {
     serving: Shared,
     counters: Arc<Counters>,
     statistics: Arc<Statistics>,
+    secondaries: Arc<Secondaries>,
+    raises: mpsc::Receiver<Raise>,
+    /// What was last told of secondaries.
+    secondary_findings: Vec<Finding>,
     log: FindingLog,
     /// Members that public DNS was asked for, when this was last looked at.
     leaks: BTreeMap<String, u64>,
@@ -126,6 +136,9 @@ impl Engine {
             serving: parts.serving,
             counters: parts.counters,
             statistics: parts.statistics,
+            secondaries: parts.secondaries,
+            raises: parts.raises,
+            secondary_findings: Vec::new(),
             log: FindingLog::default(),
             leaks: BTreeMap::new(),
             view: watch::Sender::new(Arc::new(View::empty(now))),
@@ -163,6 +176,7 @@ impl Engine {
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(event) = self.events.recv() => self.event(event).await?,
+                Some(raise) = self.raises.recv() => self.raise(&raise).await?,
                 Some(ended) = self.tasks.join_next() => ended?,
                 result = ended(&mut self.saving) => {
                     self.saving = None;
@@ -277,6 +291,19 @@ impl Engine {
         Ok(())
     }
 
+    /// Overtakes a serial that a secondary has.
+    async fn raise(&mut self, raise: &Raise) -> Result<(), EngineError> {
+        let now = Timestamp::now();
+        let Some((from, to, step)) = self.book.raise(&raise.zone, raise.seen, &raise.secondary, now) else {
+            return Ok(());
+        };
+        tracing::warn!(
+            secondary = %raise.secondary, zone = %raise.zone, seen = raise.seen, from, to,
+            "a secondary has a greater serial, of an earlier primary or of a state that was lost; the zone's was raised"
+        );
+        self.take(step, now).await
+    }
+
     /// Logs, saves and publishes what an entry in the book changed.
     async fn take(&mut self, step: Step, now: Timestamp) -> Result<(), EngineError> {
         let number = self.book.generation().map_or(0, |g| g.number);
@@ -287,8 +314,11 @@ impl Engine {
             self.save().await?;
         }
         // Which applications are known decides how missing names are answered.
+        // So does when secondaries may have the zones.
         let generation = self.book.generation().is_some();
-        if step.generation || generation && *self.serving.load().image.context() != self.context() {
+        let released = generation && self.book.is_released() && self.serving.load().source.is_none();
+        if step.generation || released || generation && *self.serving.load().image.context() != self.context()
+        {
             self.serve().await?;
         }
         self.publish(now);
@@ -364,8 +394,11 @@ impl Engine {
         let recursion = self.recursion.clone();
         let mut serving = Serving::new(image, &self.config.dns, recursion, Some(before.limiter.clone()));
         serving.transfers = self.transfers.clone();
-        serving.source = source;
+        serving.source = source.clone();
         self.serving.store(Arc::new(serving));
+        if let Some(source) = source {
+            self.secondaries.publish(source.generation.clone());
+        }
         Ok(())
     }
 
@@ -390,7 +423,11 @@ impl Engine {
     /// Looks at what changes between events.
     fn refresh(&mut self, now: Timestamp) {
         let leaks = self.serving.load().image.leaks();
-        if self.book.stale(now) != self.view.borrow().stale || leaks != self.leaks {
+        let secondaries = self.secondaries.findings(now);
+        if self.book.stale(now) != self.view.borrow().stale
+            || leaks != self.leaks
+            || secondaries != self.secondary_findings
+        {
             self.leaks = leaks;
             self.publish(now);
         }
@@ -411,6 +448,8 @@ impl Engine {
                  member-without-address; it is over when the member has an address.",
             )
         }));
+        self.secondary_findings = self.secondaries.findings(now);
+        findings.extend(self.secondary_findings.iter().cloned());
         findings.sort_by_key(|f| f.kind.severity());
         self.log.update(&findings);
         let started = self.view.borrow().started;

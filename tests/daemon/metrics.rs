@@ -20,11 +20,15 @@ fn promtool() -> PathBuf {
     if fetched.is_file() { fetched } else { crate::support::program("promtool") }
 }
 
+/// Nobody listens there.
+const SECONDARY: &str = "[[secondary]]\nname = \"ns1\"\naddress = \"127.0.0.1:9\"\ntransfer_by = \"address\"";
+
 #[tokio::test]
 async fn promtool_has_no_complaint_and_no_label_has_a_host_name() {
     let azure = Azure::start().await;
     let mut home = Home::new(&azure);
     home.settings.publish = "per_name_zones = true\napplication_name = true";
+    home.settings.transfer = SECONDARY.to_owned();
     let daemon = home.start().await;
     daemon.shows(&azure).await;
     // Something in every family: answers, denials, refusals, failed polls, findings.
@@ -62,6 +66,8 @@ async fn promtool_has_no_complaint_and_no_label_has_a_host_name() {
         "privatelink_dns_served_records{zone=\"privatelink.azure-devices.net\"} 2",
         "privatelink_dns_served_records{zone=\"per-name\"} 6",
         "privatelink_dns_dns_responses_total{rcode=\"REFUSED\",zone=\"none\"}",
+        "privatelink_dns_secondary_zones_behind{secondary=\"ns1\"} ",
+        "privatelink_dns_secondary_notifies_total{result=\"acknowledged\",secondary=\"ns1\"} 0",
     ] {
         assert!(text.lines().any(|line| line.starts_with(metric)), "no {metric} in {text}");
     }
@@ -70,7 +76,8 @@ async fn promtool_has_no_complaint_and_no_label_has_a_host_name() {
 #[tokio::test]
 async fn every_metric_that_the_readme_lists_is_there() {
     let azure = Azure::start().await;
-    let home = Home::new(&azure);
+    let mut home = Home::new(&azure);
+    home.settings.transfer = SECONDARY.to_owned();
     let daemon = home.start().await;
     daemon.shows(&azure).await;
     let text = daemon.get("/metrics").await.1;
@@ -81,6 +88,7 @@ async fn every_metric_that_the_readme_lists_is_there() {
         "arm_ratelimit_remaining",
         "dns_rate_limited_total",
         "changes_total",
+        "secondary_last_transfer_timestamp_seconds",
         "resolver_upstream_queries_total",
         "resolver_upstream_mismatches_total",
         "resolver_upstream_up",

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::build::{DISCOVERY, config, found, id, ids, listed};
 use crate::azure::Azure;
 use crate::config::{self, Config};
-use crate::serve::{Counters, Image, Serving};
+use crate::serve::{Counters, Image, Secondaries, SecondaryMetrics, Serving};
 use crate::store::Store;
 use crate::sync::event::Event;
 use crate::sync::{Engine, EngineError, Handle, Parts, Statistics, View};
@@ -43,6 +44,8 @@ impl Running {
         let registry = prometheus::Registry::new();
         let serving = Serving::new(Arc::new(Image::default()), &config.dns, None, None);
         let now = Timestamp::now();
+        let metrics = SecondaryMetrics::new(&registry).expect("metrics");
+        let (secondaries, raises) = Secondaries::new(metrics, mpsc::unbounded_channel().0);
         let parts = Parts {
             recursion: None,
             transfers: Arc::default(),
@@ -53,6 +56,8 @@ impl Running {
             serving: Arc::new(ArcSwap::from_pointee(serving)),
             counters: Arc::new(Counters::new().expect("counters")),
             statistics: Arc::new(Statistics::new(&registry).expect("statistics")),
+            secondaries: Arc::new(secondaries),
+            raises,
             config,
         };
         let (engine, handle) = Engine::open(parts, now).await.expect("opens");

@@ -28,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) dns: &'static str,
     /// The whole section.
     pub(crate) resolver: String,
+    /// Sections `[transfer]` and `[[secondary]]`.
+    pub(crate) transfer: String,
 }
 
 /// A directory for one daemon after the other; removed when dropped.
@@ -56,6 +58,7 @@ impl Home {
                 publish: "",
                 dns: "",
                 resolver: String::new(),
+                transfer: String::new(),
             },
         }
     }
@@ -88,7 +91,7 @@ impl Home {
              authority = \"https://login.microsoftonline.com\"\naudience = \"https://management.azure.com\"\n\
              poll_interval = \"{}\"\nrequest_timeout = \"{}\"\n\n\
              [azure.credential]\nkind = \"managed-identity\"\n\n{applications}{}\n\
-             [guard]\n{}\n\n[publish]\n{}\n\n[dns]\nlisten = {:?}\n{}\n\n{}\n\
+             [guard]\n{}\n\n[publish]\n{}\n\n[dns]\nlisten = {:?}\n{}\n\n{}\n\n{}\n\
              [admin]\nlisten = \"127.0.0.1:0\"\n\n[state]\ndirectory = \"{}\"\n\n[log]\nformat = \"json\"\n",
             settings.arm,
             settings.poll_interval,
@@ -99,6 +102,7 @@ impl Home {
             settings.listen,
             settings.dns,
             settings.resolver,
+            settings.transfer,
             self.state().display()
         );
         fs::write(self.config(), text).expect("a configuration");
