@@ -313,8 +313,8 @@ impl Engine {
         if self.unsaved && self.saving.is_none() {
             self.save().await?;
         }
-        // Which applications are known decides how missing names are answered.
-        // So does when secondaries may have the zones.
+        // Which applications are known decides how missing names are answered, and whether secondaries may
+        // have the zones.
         let generation = self.book.generation().is_some();
         let released = generation && self.book.is_released() && self.serving.load().source.is_none();
         if step.generation || released || generation && *self.serving.load().image.context() != self.context()
