@@ -16,6 +16,7 @@ mod readme;
 mod recipes;
 mod reload;
 mod resolver;
+mod secondaries;
 mod state;
 mod support;
 mod systemd;
