@@ -19,6 +19,7 @@ use crate::support::daemon::Daemon;
 use crate::support::dns::dig_with;
 use crate::support::eventually;
 use crate::support::home::Home;
+use crate::support::server::Server;
 
 const ZONE: &str = "privatelink.azure-devices.net";
 const CATALOG: &str = "catalog.example.net";
@@ -218,4 +219,115 @@ async fn a_serial_that_a_secondary_is_ahead_with_is_overtaken() {
     let raised: Vec<_> = log.iter().filter(|line| line["seen"] == ahead).collect();
     assert_eq!(raised.len(), 1, "{raised:?}");
     assert_eq!((&raised[0]["secondary"], &raised[0]["level"]), (&"quick".into(), &"WARN".into()));
+}
+
+const KEY: &str =
+    "key \"peer-key\" { algorithm hmac-sha256; secret \"bXkgc2VjcmV0IG9mIHRoaXJ0eS10d28gb2N0ZXRzLi4=\"; };\n";
+
+/// An address that is free for UDP and TCP.
+async fn free() -> SocketAddr {
+    loop {
+        let tcp = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+        let address = tcp.local_addr().expect("an address");
+        if UdpSocket::bind(address).await.is_ok() {
+            return address;
+        }
+    }
+}
+
+/// A daemon with a signed secondary there, and a configuration with the key.
+async fn signed(azure: &Azure, address: SocketAddr, more: &str) -> (Home, Daemon) {
+    let mut home = Home::new(azure);
+    let keys = home.path("keys.conf");
+    home.secret(&keys, KEY);
+    home.settings.publish = "per_name_zones = true";
+    home.settings.transfer = format!(
+        "[transfer]\nkey_files = [\"{}\"]\ncatalog = \"{CATALOG}\"\n[[secondary]]\nname = \"peer\"\n\
+         address = \"{address}\"\nkey = \"peer-key\"\n{more}",
+        keys.display()
+    );
+    let daemon = home.start().await;
+    daemon.shows(azure).await;
+    (home, daemon)
+}
+
+#[tokio::test]
+async fn bind_learns_of_zones_and_changes_by_signed_notifies() {
+    let azure = Azure::start().await;
+    let address = free().await;
+    // BIND comes later: what it was not told then is told it now.
+    let (_home, daemon) = signed(&azure, address, "").await;
+    let primary = format!("127.0.0.1 port {} key peer-key", daemon.dns().port());
+    let bind = Server::named(address, |directory| {
+        let path = directory.display();
+        format!(
+            "{KEY}options {{ directory \"{path}\"; listen-on port {} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};\n\
+             pid-file none; session-keyfile \"{path}/session.key\"; lock-file none;\n\
+             recursion no; notify no; allow-notify {{ key peer-key; }}; serial-query-rate 1000;\n\
+             allow-query {{ any; }}; catalog-zones {{ zone \"{CATALOG}\" default-primaries {{ {primary}; }}\n\
+             in-memory yes min-update-interval 0; }}; }};\ncontrols {{ }};\n\
+             zone \"{CATALOG}\" {{ type secondary; file \"{path}/catalog\"; primaries {{ {primary}; }}; }};\n",
+            address.port()
+        )
+    })
+    .await;
+    let is_current = async || {
+        eventually("BIND has everything, and acknowledged it", async || {
+            let zones = daemon.status().await.zones.len();
+            let peer = secondary(&daemon, "peer").await;
+            let told = peer.zones.iter().all(|zone| zone.acknowledged == Some(zone.serial));
+            if told && peer.current == zones && zones > 6 { Ok(()) } else { Err(format!("{peer:?}")) }
+        })
+        .await;
+    };
+    is_current().await;
+    let hub = azure.scale_out();
+    daemon.shows(&azure).await;
+    is_current().await;
+    let answer = bind.ask(&hub, "A").await;
+    assert_eq!((answer.status.as_str(), answer.answers.len()), ("NOERROR", 1), "{answer:?}");
+    assert!(daemon.metric("privatelink_dns_secondary_transfers_total{kind=\"ixfr\",result=\"complete\",secondary=\"peer\"}").await > 0.0);
+    assert_eq!(secondary(&daemon, "peer").await.error.map(|error| error.message), None);
+}
+
+#[tokio::test]
+async fn unbound_takes_unsigned_notifies_and_a_signed_one_is_refused_with_a_hint() {
+    let azure = Azure::start().await;
+    let address = free().await;
+    let (mut home, daemon) = signed(&azure, address, "transfer_by = \"address\"\n").await;
+    let unbound = Server::unbound(address, |directory| {
+        let path = directory.display();
+        format!(
+            "server:\n interface: 127.0.0.1\n port: {}\n do-daemonize: no\n chroot: \"\"\n username: \"\"\n\
+             directory: \"{path}\"\n pidfile: \"\"\n use-syslog: no\n module-config: \"iterator\"\n\
+             do-not-query-localhost: no\nremote-control:\n control-enable: no\n\
+             auth-zone:\n name: \"{ZONE}\"\n primary: 127.0.0.1@{}\n allow-notify: 127.0.0.1\n\
+             fallback-enabled: no\n for-downstream: yes\n for-upstream: yes\n",
+            address.port(),
+            daemon.dns().port()
+        )
+    })
+    .await;
+    let problem = async |text: &str| {
+        eventually("an error", async || {
+            let error = secondary(&daemon, "peer").await.error.map(|error| error.message).unwrap_or_default();
+            if error.contains(text) { Ok(()) } else { Err(error) }
+        })
+        .await;
+    };
+    problem("set notify = \"unsigned\"").await;
+    home.settings.transfer = home.settings.transfer.replace("key = \"peer-key\"\n", "");
+    reload(&daemon, &home).await;
+    let hub = azure.scale_out();
+    daemon.shows(&azure).await;
+    eventually("the zone at Unbound", async || {
+        let peer = secondary(&daemon, "peer").await;
+        let zone = peer.zones.iter().find(|zone| zone.origin.as_str() == ZONE);
+        match zone {
+            Some(zone) if zone.current && zone.acknowledged == Some(zone.serial) => Ok(()),
+            _ => Err(format!("{peer:?}")),
+        }
+    })
+    .await;
+    assert_eq!(unbound.ask(&hub, "A").await.answers.len(), 1);
 }

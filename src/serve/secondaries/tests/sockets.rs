@@ -254,6 +254,34 @@ async fn one_that_refuses_is_told_when_it_does_not() {
 }
 
 #[tokio::test]
+async fn one_that_takes_changes_over_and_refuses_notify_is_a_lesser_finding() {
+    let generation = generation();
+    let now = serial(&generation);
+    let ns1 = Scripted::start(move |request| {
+        let (rcode, serial) =
+            if request.is_notify() { (Rcode::NOTIMP, None) } else { (Rcode::NOERROR, Some(now)) };
+        Reply::Say(vec![response(request, rcode, serial)])
+    })
+    .await;
+    let running = Running::start(PATIENT, vec![unsigned("ns1", &ns1)]).await;
+    running.secondaries.publish(generation);
+    running.until("ns1", |summary| summary.current == 8 && summary.error.is_some()).await;
+    let is_refused = |_: &SecondarySummary| {
+        let findings = running.secondaries.findings(Timestamp::now());
+        findings.iter().any(|f| f.kind == FindingKind::NotifyRefused && f.message.contains("3 more zones"))
+    };
+    running.until("ns1", is_refused).await;
+    let findings = running.secondaries.findings(Timestamp::now());
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert!(findings[0].message.contains("NOTIMP"), "{}", findings[0].message);
+
+    ns1.become_like(well(now));
+    running.until_acknowledged("ns1").await;
+    assert!(running.secondaries.findings(Timestamp::now()).is_empty());
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn garbage_and_what_belongs_to_something_else_is_no_answer() {
     let wrong = |request: &Request| {
         let mut id = response(request, Rcode::NOERROR, None);
