@@ -8,6 +8,7 @@ mod descriptors;
 mod health;
 mod logging;
 mod plan;
+mod recipe;
 mod reload;
 mod run;
 mod status;
@@ -87,6 +88,13 @@ enum Command {
     Approve(decide::Arguments),
     /// Keep names whose removal is held, until Azure shows them again
     Reject(decide::Arguments),
+    /// Print the configuration of a DNS server that takes the zones over
+    ///
+    /// For a secondary of the configuration, with the daemon's address, the names of key, catalog and
+    /// policy zone, and the zones where the server cannot learn them. Comments at its top say where to put
+    /// it, what to replace and how to check it. Secrets are left out. Run it as root: some recipes need the
+    /// state directory.
+    Recipe(recipe::Arguments),
     /// Say whether the running daemon is healthy
     ///
     /// For container health checks and scripts. Exit codes: 0 healthy, 1 not.
@@ -145,6 +153,7 @@ pub fn main() -> ExitCode {
         Command::Status(arguments) => status::main(&arguments),
         Command::Approve(arguments) => decide::main(&arguments, decide::Word::Approve),
         Command::Reject(arguments) => decide::main(&arguments, decide::Word::Reject),
+        Command::Recipe(arguments) => recipe::main(&arguments),
         Command::Health(arguments) => health::main(&arguments),
         Command::Tsig { action } => tsig::main(&action),
         Command::Completion { shell } => {
