@@ -20,4 +20,5 @@ mod secondaries;
 mod state;
 mod support;
 mod systemd;
+mod transfers;
 mod tsig;

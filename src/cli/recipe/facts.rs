@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::error::RecipeError;
 use crate::config::{Access, Config, Notification, Secondary};
 use crate::store::Store;
+use crate::wire::tsig::Keys;
 use crate::zones::{Catalog, DnsName};
 
 /// Stands where the secret belongs.
@@ -78,7 +79,12 @@ impl Facts {
         let secondary = chosen(&config.transfer.secondaries, secondary)?.clone();
         let files: Vec<String> =
             config.transfer.key_files.iter().map(|file| file.display().to_string()).collect();
-        let key = secondary.key.clone().map(|name| Key { algorithm: None, files: files.join(" or "), name });
+        let keys = Keys::read(&config.transfer.key_files).unwrap_or_default();
+        let key = secondary.key.clone().map(|name| Key {
+            algorithm: keys.get(&name).map(|key| key.algorithm().as_str()),
+            files: files.join(" or "),
+            name,
+        });
         let zones = if needs_zones {
             let saved = Store::read(&config.state_directory)?;
             let zones: Vec<DnsName> =

@@ -221,7 +221,7 @@ const fn address(host: u8, port: u16) -> SocketAddr {
 }
 
 /// A port outside of the range that sockets get by themselves, and not the one before.
-fn a_port() -> u16 {
+pub(crate) fn a_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = (std::process::id() % 1000) as u16 * 20;
     10_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000

@@ -40,8 +40,21 @@ impl Server {
         Self::start("dnsmasq", &["-k", "-C"], address, configuration).await
     }
 
+    pub(crate) async fn knotd(address: SocketAddr, configuration: impl FnOnce(&Path) -> String) -> Self {
+        Self::start("knotd", &["-c"], address, configuration).await
+    }
+
+    pub(crate) async fn nsd(address: SocketAddr, configuration: impl FnOnce(&Path) -> String) -> Self {
+        Self::start("nsd", &["-d", "-c"], address, configuration).await
+    }
+
+    /// PowerDNS, which looks for `pdns.conf` in its directory.
+    pub(crate) async fn pdns(address: SocketAddr, configuration: impl FnOnce(&Path) -> String) -> Self {
+        Self::start("pdns_server", &["--config-dir=."], address, configuration).await
+    }
+
     /// Starts a server; returns when it answers.
-    async fn start(
+    pub(crate) async fn start(
         name: &str,
         arguments: &[&str],
         address: SocketAddr,
@@ -58,7 +71,11 @@ impl Server {
         fs::write(&file, configuration(directory.path())).expect("written");
         let log_file = fs::File::create(directory.path().join("log")).expect("a log");
         let mut command = Command::new(copy);
-        command.args(arguments).arg(file).kill_on_drop(true).stdin(Stdio::null());
+        command.args(arguments).kill_on_drop(true).stdin(Stdio::null()).current_dir(directory.path());
+        // Those whose last option is not followed by a value find the file themselves.
+        if !arguments.last().is_some_and(|last| last.contains('=')) {
+            command.arg(file);
+        }
         command.stdout(log_file.try_clone().expect("a log")).stderr(log_file);
         let mut child = command.spawn().expect("the server starts");
         eventually("the server answers", async || {
@@ -70,6 +87,16 @@ impl Server {
         })
         .await;
         Self { address, directory, child }
+    }
+
+    /// What it has written down so far.
+    pub(crate) fn log(&self) -> String {
+        log(self.directory.path())
+    }
+
+    /// Where it lives.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// Ends it; its address is free afterwards.
