@@ -76,7 +76,7 @@ fn steps(facts: &Facts, file: &str) -> Vec<String> {
             key.name, key.files
         ));
     }
-    steps.extend(facts.source("transfer-source in options"));
+    steps.extend(facts.source("set transfer-source in options"));
     steps
 }
 

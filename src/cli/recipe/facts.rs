@@ -174,11 +174,12 @@ impl Facts {
         lines.iter().map(|line| format!("{mark} {line}").trim_end().to_owned() + "\n").collect()
     }
 
-    /// What sets the address from which the server asks for zones, where the daemon goes by it.
-    pub(super) fn source(&self, setting: &str) -> Option<String> {
+    /// That the daemon goes by the address from which the server asks for zones, and `how` it is set on a
+    /// host with several.
+    pub(super) fn source(&self, how: &str) -> Option<String> {
         (self.secondary.access != Access::Key).then(|| {
             let ip = self.secondary.address.ip();
-            format!("The daemon knows the secondary by {ip}: on a host with several addresses set\n{setting} to it.")
+            format!("The daemon knows the secondary by {ip}: with several addresses on its host,\n{how}.")
         })
     }
 

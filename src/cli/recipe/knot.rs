@@ -28,7 +28,7 @@ pub(super) fn text(facts: &Facts) -> String {
             facts.zones.iter().map(zone).collect()
         }
     };
-    steps.extend(facts.source("via of the remote"));
+    steps.extend(facts.source("set via of the remote"));
     steps.extend(facts.others());
     steps.push(facts.check_zones());
     let key = facts.key.as_ref().map(|key| {

@@ -13,7 +13,7 @@ pub(super) fn text(facts: &Facts) -> String {
     ];
     steps.extend(facts.secret());
     steps.push(facts.listed(false));
-    steps.extend(facts.source("outgoing-interface of the pattern"));
+    steps.extend(facts.source("set outgoing-interface of the pattern"));
     steps.extend(facts.others());
     steps.push(facts.check_zones());
     let key = facts.key.as_ref().map(|key| {

@@ -36,7 +36,7 @@ pub(super) fn text(facts: &Facts) -> Result<String, RecipeError> {
             commands += "done\n";
         }
     }
-    steps.extend(facts.source("query-local-address"));
+    steps.extend(facts.source("set query-local-address"));
     if facts.secondary.notification == Notification::Unsigned {
         steps.push("NOTIFY comes unsigned: leave allow-unsigned-notify at its default, yes.".to_owned());
     }

@@ -54,7 +54,12 @@ fn steps(facts: &Facts, file: &str) -> Vec<String> {
         "Save it as /etc/unbound/unbound.conf.d/{file}.\n\
          Then: unbound-checkconf && systemctl restart unbound"
     );
-    [place].into_iter().chain(facts.source("outgoing-interface")).collect()
+    [place]
+        .into_iter()
+        .chain(facts.source(
+            "it has to be the one that leads to the primary; outgoing-interface is not used for transfers",
+        ))
+        .collect()
 }
 
 fn server(facts: &Facts) -> String {

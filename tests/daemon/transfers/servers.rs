@@ -150,11 +150,10 @@ impl Site {
             let configuration = format!(
                 "server:\n directory: \"{path}\"\n username: \"\"\n chroot: \"\"\n pidfile: \"\"\n \
                  use-syslog: no\n logfile: \"\"\n verbosity: 2\n num-threads: 1\n interface: {}\n port: {}\n \
-                 outgoing-interface: {}\n do-ip6: no\n access-control: 127.0.0.0/8 allow\n\
+                 do-ip6: no\n access-control: 127.0.0.0/8 allow\n\
                  remote-control:\n control-enable: no\n{recipe}{lines}",
                 address.ip(),
-                address.port(),
-                address.ip()
+                address.port()
             );
             checked("unbound-checkconf", directory, &configuration, &[]);
             configuration

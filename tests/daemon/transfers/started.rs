@@ -12,7 +12,7 @@ async fn every_server_starts_with_its_recipe() {
         Peer::new("knot", 1, ""),
         Peer::new("nsd", 1, ""),
         Peer::new("pdns", 14, BY_EITHER),
-        Peer::new("unbound", 15, BY_ADDRESS),
+        Peer::new("unbound", 1, BY_ADDRESS),
     ];
     for transfer in [format!("catalog = \"{CATALOG}\"\nrpz = \"{RPZ}\""), format!("rpz = \"{RPZ}\"")] {
         let site = Site::new(&transfer, "", &peers).await;
