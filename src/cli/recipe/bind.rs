@@ -11,27 +11,28 @@ const KEY_FILE: &str = "/etc/bind/privatelink-dns.key";
 /// The zones.
 pub(super) fn secondary(facts: &Facts) -> String {
     let mut steps = steps(facts, FILE);
-    let text = match &facts.catalog {
+    let (options, zones) = match &facts.catalog {
         Some(catalog) => {
+            let hidden = "allow-query { localhost; }; allow-transfer { none; }; notify no;";
             // Five seconds by default, for a catalog as for a policy zone.
-            format!(
-                "options {{\n    catalog-zones {{\n        zone \"{catalog}\"\n            \
-                 default-primaries {{ {primary} }}\n            \
-                 in-memory no min-update-interval 0;\n    }};\n}};\n{zone}",
-                catalog = catalog.origin,
-                primary = primary(facts),
-                zone = zone(
-                    facts,
-                    &catalog.origin,
-                    "allow-query { localhost; }; allow-transfer { none; }; notify no;"
-                )
-            )
+            let options = format!(
+                "    catalog-zones {{\n        zone \"{}\"\n            default-primaries {{ {} }}\n            \
+                 in-memory no min-update-interval 0;\n    }};\n",
+                catalog.origin,
+                primary(facts),
+            );
+            (options, zone(facts, &catalog.origin, hidden))
         }
         None => {
             steps.push(facts.listed(true));
-            facts.zones.iter().map(|origin| zone(facts, origin, "")).collect()
+            (String::new(), facts.zones.iter().map(|origin| zone(facts, origin, "")).collect())
         }
     };
+    let text = format!(
+        "options {{\n    \
+             // With the default, 20, the second of two zones that change together waits half a second.\n    \
+             serial-query-rate 100;\n{options}}};\n{zones}"
+    );
     steps.push(
         "Whoever may transfer these zones from this server follows from allow-transfer in options, which\n\
          is everybody by default before BIND 9.20."

@@ -22,9 +22,6 @@ pub(super) fn text(facts: &Facts) -> Result<String, RecipeError> {
             let lacks = "fetches the members of a catalog without a key, because they do not inherit that \
                          of the catalog";
             facts.may_transfer_by_address("PowerDNS", lacks)?;
-            steps.push(
-                "Members of the catalog come by AXFR. For IXFR: pdnsutil set-meta MEMBER IXFR 1".to_owned(),
-            );
             commands += &zone(facts, &catalog.origin.to_string(), "");
             commands += &format!("pdnsutil set-kind {} consumer\n", catalog.origin);
         }
@@ -40,6 +37,12 @@ pub(super) fn text(facts: &Facts) -> Result<String, RecipeError> {
     if facts.secondary.notification == Notification::Unsigned {
         steps.push("NOTIFY comes unsigned: leave allow-unsigned-notify at its default, yes.".to_owned());
     }
+    // Seen with 4.7.3 and gsqlite3-dnssec=yes, Debian's default: what IXFR adds has auth = 0.
+    steps.push(
+        "Whole zones are transferred. Leave the metadata IXFR alone: PowerDNS gives no answer for names that\n\
+         it has from changes alone, until the zone is rectified."
+            .to_owned(),
+    );
     steps.extend(facts.others());
     steps.push(facts.check_zones());
     Ok(facts.head("#", "PowerDNS Authoritative Server 4.7 or later: the zones", &steps)
@@ -49,6 +52,8 @@ pub(super) fn text(facts: &Facts) -> Result<String, RecipeError> {
              secondary=yes\n\
              # How often it looks for work, such as new members of a catalog, in seconds.\n\
              xfr-cycle-interval=1\n\
+             # One transfer at a time: of two, SQLite refuses one ('database is locked'), and it is lost.\n\
+             retrieval-threads=1\n\
              END\n\
              {commands}\
              systemctl restart pdns\n"
@@ -57,10 +62,7 @@ pub(super) fn text(facts: &Facts) -> Result<String, RecipeError> {
 
 /// The commands that make a zone.
 fn zone(facts: &Facts, origin: &str, indent: &str) -> String {
-    let mut text = format!(
-        "{indent}pdnsutil create-secondary-zone {origin} {}\n{indent}pdnsutil set-meta {origin} IXFR 1\n",
-        facts.primary
-    );
+    let mut text = format!("{indent}pdnsutil create-secondary-zone {origin} {}\n", facts.primary);
     if let Some(key) = &facts.key {
         text += &format!("{indent}pdnsutil activate-tsig-key {origin} {} secondary\n", key.name);
     }

@@ -1,25 +1,32 @@
 //! Other people's servers as secondaries of the daemon, each with the recipe that the daemon prints for
 //! it, and other people's tools that ask for zones.
 
+mod catalog;
+mod lost_state;
+mod policy;
+mod scaling;
 mod servers;
 mod started;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
-use hickory_proto::op::{Message, MessageType, OpCode, Query};
+use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
 use privatelink_dns::wire::exchange;
+use rustix::process::Signal;
 use tokio::process::Command;
 use tokio::time::timeout;
 
 use crate::recipes::a_port;
-use crate::support::DEADLINE;
 use crate::support::azure::Azure;
 use crate::support::daemon::Daemon;
 use crate::support::home::{BINARY, Home, said};
+use crate::support::{DEADLINE, eventually};
 
-pub(crate) const CATALOG: &str = "catalog.privatelink-dns.internal";
-pub(crate) const RPZ: &str = "rpz.privatelink-dns.internal";
+const CATALOG: &str = "catalog.privatelink-dns.internal";
+const RPZ: &str = "rpz.privatelink-dns.internal";
 
 /// A server that takes the zones over.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +63,13 @@ struct Site {
 impl Site {
     /// With this in `[transfer]` and `[publish]`.
     async fn new(transfer: &str, publish: &'static str, peers: &[Peer]) -> Self {
+        let site = Self::of_names(transfer, publish, peers).await;
+        site.daemon.shows(&site.azure).await;
+        site
+    }
+
+    /// The same where the privatelink names may not be published.
+    async fn of_names(transfer: &str, publish: &'static str, peers: &[Peer]) -> Self {
         let azure = Azure::start().await;
         let mut home = Home::new(&azure);
         home.settings.listen = vec![format!("127.0.0.1:{}", a_port())];
@@ -76,8 +90,66 @@ impl Site {
         home.settings.transfer =
             format!("[transfer]\nkey_files = [\"{}\"]\n{transfer}\n{sections}", file.display());
         let daemon = home.start().await;
-        daemon.shows(&azure).await;
         Self { azure, home, daemon }
+    }
+
+    /// Lets the daemon poll until it answers for a name as Azure has it.
+    async fn follows(&self, name: &str) {
+        let addresses = self.azure.names().remove(name).unwrap_or_default();
+        for _ in 0..5 {
+            self.daemon.signal(Signal::USR1);
+            // A poll that was under way has not seen what has just changed.
+            if timeout(Duration::from_secs(3), self.daemon.answers(name, &addresses)).await.is_ok() {
+                return;
+            }
+        }
+        panic!("the daemon does not follow {name}");
+    }
+
+    /// The zones that clients get answers from, with their serials.
+    async fn zones(&self) -> BTreeMap<String, u32> {
+        let zones = self.daemon.status().await.zones;
+        let answered = zones.iter().filter(|zone| zone.form.is_answered());
+        answered.map(|zone| (zone.origin.to_string(), zone.serial)).collect()
+    }
+
+    /// Waits until a server has the serial of every zone, and then the addresses of these names.
+    async fn shown_by(&self, server: SocketAddr, names: &BTreeMap<String, BTreeSet<Ipv4Addr>>) {
+        for zone in self.zones().await.keys() {
+            eventually(&format!("the serial of {zone} at {server}"), async || {
+                // DNS is the first to know, before the API.
+                let expected = serial(self.daemon.dns(), zone).await;
+                let serial = serial(server, zone).await;
+                if serial == expected { Ok(()) } else { Err(format!("{serial:?} instead of {expected:?}")) }
+            })
+            .await;
+        }
+        for (name, addresses) in names {
+            let code = if addresses.is_empty() { ResponseCode::NXDomain } else { ResponseCode::NoError };
+            // A server that takes over from another process of its own may answer as before for a moment.
+            eventually(&format!("{addresses:?} for {name} at {server}"), async || {
+                let answer = ask(server, name, RecordType::A).await.ok_or("no answer")?;
+                let found = answer.answers.iter().filter_map(|record| match &record.data {
+                    RData::A(address) => Some(address.0),
+                    _ => None,
+                });
+                let right =
+                    found.collect::<BTreeSet<_>>() == *addresses && answer.metadata.response_code == code;
+                if right { Ok(()) } else { Err(format!("{answer:?}")) }
+            })
+            .await;
+        }
+    }
+
+    /// Transfers to a secondary that were completed: of whole zones, and of changes.
+    async fn transfers(&self, peer: &Peer) -> [f64; 2] {
+        let mut counts = [0.0; 2];
+        for (count, kind) in counts.iter_mut().zip(["axfr", "ixfr"]) {
+            let labels = format!("kind=\"{kind}\",result=\"complete\",secondary=\"{}\"", peer.name);
+            let metric = format!("privatelink_dns_secondary_transfers_total{{{labels}}}");
+            *count = self.daemon.metric(&metric).await;
+        }
+        counts
     }
 
     /// The recipe of a kind for a secondary.

@@ -162,6 +162,15 @@ impl Site {
     }
 }
 
+impl Server {
+    /// Runs a command of PowerDNS for this server, which is one.
+    pub(super) fn pdnsutil(&self, arguments: &[&str]) {
+        let mut command = Command::new(program("pdnsutil"));
+        command.arg(format!("--config-dir={}", self.directory().display())).args(arguments);
+        run(command);
+    }
+}
+
 /// The server's own checker has no objection; `FILE` in its arguments is the configuration, which
 /// stands at their end otherwise.
 fn checked(checker: &str, directory: &Path, configuration: &str, arguments: &[&str]) {

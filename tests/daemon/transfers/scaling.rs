@@ -1,0 +1,89 @@
+//! Secondaries follow, change by change, by what changed alone.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+
+use super::{CATALOG, Peer, Site};
+use crate::support::server::Server;
+
+const ROUNDS: usize = 200;
+
+/// A secondary that works, and how long each change took.
+struct Follower<'a> {
+    peer: &'a Peer,
+    server: Server,
+    /// Changes after which it is looked at.
+    every: usize,
+    times: Vec<Duration>,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bind_knot_nsd_and_powerdns_follow_hubs_that_come_and_go() {
+    let peers = [
+        Peer::new("bind", 1, ""),
+        Peer::new("knot", 1, ""),
+        Peer::new("nsd", 1, ""),
+        Peer::new("pdns", 14, "transfer_by = \"key-or-address\""),
+    ];
+    let site = Site::new(&format!("catalog = \"{CATALOG}\""), "", &peers).await;
+    let [bind, knot, nsd, pdns] = &peers;
+    let follower = |peer, server, every| Follower { peer, server, every, times: Vec::new() };
+    let mut followers = [
+        follower(bind, site.named("bind-secondary", bind, "recursion no;").await, 1),
+        follower(knot, site.knotd(knot).await, 1),
+        follower(nsd, site.nsd(nsd).await, 1),
+        // It looks for work once a second.
+        follower(pdns, site.pdns(pdns).await, 8),
+    ];
+    for Follower { server, .. } in &followers {
+        site.shown_by(server.address, &site.azure.names()).await;
+    }
+    let mut hubs = vec![site.azure.hub()];
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    for round in 1..=ROUNDS {
+        let name = if hubs.len() < 2 || hubs.len() < 8 && random.bool() {
+            let name = site.azure.scale_out();
+            hubs.push(name.clone());
+            name
+        } else {
+            let name = hubs.swap_remove(random.usize(..hubs.len()));
+            site.azure.scale_in(&name);
+            name
+        };
+        site.follows(&name).await;
+        // All names that there ever were now and then; those of now, and the one that went, always.
+        let mut names = site.azure.names();
+        if round % 20 != 0 {
+            names.retain(|known, addresses| !addresses.is_empty() || *known == name);
+        }
+        let (since, site, names) = (Instant::now(), &site, &names);
+        join_all(followers.iter_mut().filter(|follower| round % follower.every == 0).map(async |follower| {
+            site.shown_by(follower.server.address, names).await;
+            follower.times.push(since.elapsed());
+        }))
+        .await;
+    }
+
+    for Follower { peer, times, .. } in &mut followers {
+        let [whole, changes] = site.transfers(peer).await;
+        times.sort_unstable();
+        println!(
+            "{}: median {:?}, longest {:?}, {whole} whole zones, {changes} changes",
+            peer.name,
+            times[times.len() / 2],
+            times.last().expect("a time")
+        );
+        // Two zones change each time. PowerDNS takes whole zones.
+        if peer.name != "pdns" {
+            assert!(whole <= 5.0, "{}: the first transfers are of whole zones alone", peer.name);
+            assert!(changes >= ROUNDS as f64 * 1.9, "{}: {changes} changes", peer.name);
+            // Half of them, so that a moment in which others have the machine does not matter.
+            assert!(times[times.len() / 2] < Duration::from_secs(1), "{}: {times:?}", peer.name);
+        }
+    }
+    let own = followers[1].server.log();
+    assert!(own.matches("IXFR, incoming").count() >= ROUNDS, "Knot says so too: {own}");
+}
