@@ -182,6 +182,7 @@ async fn every_transfer_is_of_one_generation_however_often_it_changes() {
         address: "127.0.0.1:53".parse().expect("an address"),
         key: None,
         access: Access::Address,
+        source: None,
         notification: Notification::Off,
     };
     let transfer_config = config::Transfer { secondaries: vec![secondary], ..config.transfer.clone() };

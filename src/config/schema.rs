@@ -106,7 +106,7 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
         ],
     ),
     ("transfer", &["key_files", "catalog", "catalog_group", "rpz", "serial_at_least", "lag_limit"]),
-    ("secondary", &["name", "address", "key", "transfer_by", "notify"]),
+    ("secondary", &["name", "address", "source", "key", "transfer_by", "notify"]),
     ("admin", &["listen"]),
     ("state", &["directory"]),
     ("log", &["format", "level"]),

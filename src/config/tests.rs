@@ -149,7 +149,7 @@ fn secondaries_are_read() {
     let config = config(
         "[transfer]\nkey_files = ['/k']\ncatalog = 'catalog.example'\ncatalog_group = 'iot'\n\
          rpz = 'rpz.example'\nserial_at_least = 4294967295\nlag_limit = '5m'\n\
-         [[secondary]]\nname = 'a'\naddress = '10.0.0.1'\nkey = 'A-key'\n\
+         [[secondary]]\nname = 'a'\naddress = '10.0.0.1'\nsource = '10.0.0.9'\nkey = 'A-key'\n\
          [[secondary]]\nname = 'b'\naddress = '[fd00::1]:5353'\ntransfer_by = 'address'\n\
          [[secondary]]\nname = 'c'\naddress = '10.0.0.3'\nkey = 'c'\ntransfer_by = 'key-or-address'\nnotify = 'off'",
     );
@@ -160,6 +160,7 @@ fn secondaries_are_read() {
     assert_eq!(config.publication.catalog, Some(catalog));
     assert_eq!(config.publication.rpz, Some(name("rpz.example")));
     assert_eq!(config.publication.serial_at_least, Some(u32::MAX));
+    assert_eq!(config.transfer.secondaries[0].source, Some([10, 0, 0, 9].into()));
     let read: Vec<_> = config
         .transfer
         .secondaries

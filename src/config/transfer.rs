@@ -1,7 +1,7 @@
 //! `[transfer]` and `[[secondary]]`: who takes the zones over, and what proves that it is them.
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -117,6 +117,17 @@ fn key_files(transfer: &Section<'_>, report: &mut Report) -> Vec<PathBuf> {
 fn secondary(section: &Section<'_>, keyless: bool, report: &mut Report) -> Option<Secondary> {
     let name = section.require("name", NAME, "", report, name);
     let address = section.require("address", ADDRESS, "", report, host);
+    let source = section.read("source", "\"10.0.0.5\"", report, source);
+    if let (Some(address), Some(source)) = (address, source)
+        && address.is_ipv4() != source.is_ipv4()
+        && let Some((place, _)) = section.node("source")
+    {
+        let wrong = Wrong::new(
+            format!("{source} is of another family than {}, the address of the secondary", address.ip()),
+            "write an address of the same family",
+        );
+        report.push(place, "secondary.source", wrong);
+    }
     let key = section.read("key", "\"ns1-key\"", report, host_name);
     if let Some((place, _)) = section.node("key")
         && keyless
@@ -152,7 +163,14 @@ fn secondary(section: &Section<'_>, keyless: bool, report: &mut Report) -> Optio
             report.push(place, &section.path(setting), wrong);
         }
     }
-    Some(Secondary { name: name?, address: address?, key, access: access?, notification: notification? })
+    Some(Secondary {
+        name: name?,
+        address: address?,
+        source,
+        key,
+        access: access?,
+        notification: notification?,
+    })
 }
 
 /// A short name for metrics and logs.
@@ -163,6 +181,13 @@ fn name(field: &Field<'_>) -> Result<String, Wrong> {
         return Ok(text.to_owned());
     }
     Err(field.wrong(format!("{} is no name of at most 63 letters, digits, '-', '_' and '.'", shown(text))))
+}
+
+/// An address of this machine.
+fn source(field: &Field<'_>) -> Result<IpAddr, Wrong> {
+    let text = field.text()?;
+    let address = text.parse::<IpAddr>().ok().filter(|a| !a.is_unspecified() && !a.is_multicast());
+    address.ok_or_else(|| field.wrong(format!("{} is no IP address of this machine", shown(text))))
 }
 
 /// An address that NOTIFY can be sent to.

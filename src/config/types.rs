@@ -4,7 +4,7 @@
 //! follow the code. Every value here has been checked; nobody validates it again.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -289,6 +289,8 @@ pub struct Secondary {
     pub name: String,
     /// Where it takes NOTIFY; its transfers come from this address, and from any port.
     pub address: SocketAddr,
+    /// The address that NOTIFY and questions to it come from; the system chooses where there is none.
+    pub source: Option<IpAddr>,
     /// The name of its TSIG key.
     pub key: Option<DnsName>,
     /// What allows it to transfer. With a key in it, there is a key.

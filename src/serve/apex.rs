@@ -1,5 +1,7 @@
 //! What stands at the apex of a zone: its SOA and NS records, for answers and transfers alike.
 
+use std::time::Duration;
+
 use crate::zones::{DnsName, Form, Publication};
 
 /// TYPE codes (RFC 1035 section 3.2.2).
@@ -7,8 +9,9 @@ pub(super) const TYPE_A: u16 = 1;
 pub(super) const TYPE_NS: u16 = 2;
 pub(super) const TYPE_SOA: u16 = 6;
 
-/// Seconds after which a secondary asks for the serial, retries, and gives the zone up.
-const REFRESH: u32 = 300;
+/// The time after which a secondary asks for the serial by itself.
+pub(super) const REFRESH: Duration = Duration::from_secs(300);
+/// Seconds after which it retries, and gives the zone up.
 const RETRY: u32 = 60;
 const EXPIRE: u32 = 14 * 24 * 3600;
 
@@ -17,7 +20,7 @@ pub(super) fn soa(publication: &Publication, serial: u32, ttl: u32) -> Vec<u8> {
     let primary = publication.name_servers.first().unwrap_or(&publication.hostmaster);
     let mut data = primary.to_wire();
     data.extend(publication.hostmaster.to_wire());
-    for number in [serial, REFRESH, RETRY, EXPIRE, publication.negative_ttl] {
+    for number in [serial, REFRESH.as_secs() as u32, RETRY, EXPIRE, publication.negative_ttl] {
         data.extend(number.to_be_bytes());
     }
     record(TYPE_SOA, ttl, &data)

@@ -5,10 +5,10 @@
 //! one piece of garbage ends the wait, and it cannot count what it throws away.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UdpSocket};
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 
 /// Octets of a header (RFC 1035 section 4.1.1).
 const HEADER: usize = 12;
@@ -81,7 +81,7 @@ pub fn is_truncated(response: &[u8]) -> bool {
 /// When the socket fails; an ICMP "port unreachable" is such a failure. `InvalidData` for an answer with
 /// letters of another case, which has to be asked for over TCP, where nobody can forge.
 pub async fn udp(server: SocketAddr, query: &[u8], mut other: impl FnMut(Mismatch)) -> io::Result<Vec<u8>> {
-    let answer = udp_until(server, query, |message| match check(query, &message) {
+    let answer = udp_until(None, server, query, |message| match check(query, &message) {
         Ok(()) => Some(Ok(message)),
         Err(mismatch) => {
             other(mismatch);
@@ -92,18 +92,28 @@ pub async fn udp(server: SocketAddr, query: &[u8], mut other: impl FnMut(Mismatc
     answer.await?
 }
 
-/// Sends a message over UDP from a port of its own, and waits until `read` makes something of what
-/// comes back, however long that takes.
+/// Where an exchange comes from: a port that the kernel chooses, of an address that it chooses too
+/// unless one is given.
+fn from(source: Option<IpAddr>, server: SocketAddr) -> SocketAddr {
+    let any = match server {
+        SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    SocketAddr::new(source.unwrap_or(any), 0)
+}
+
+/// Sends a message over UDP from a port of its own, of the address `source` where there is one, and waits
+/// until `read` makes something of what comes back, however long that takes.
 ///
 /// # Errors
 /// When the socket fails; an ICMP "port unreachable" is such a failure.
 pub async fn udp_until<T>(
+    source: Option<IpAddr>,
     server: SocketAddr,
     message: &[u8],
     mut read: impl FnMut(Vec<u8>) -> Option<T>,
 ) -> io::Result<T> {
-    let any: SocketAddr = if server.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0; 16], 0).into() };
-    let socket = UdpSocket::bind(any).await?;
+    let socket = UdpSocket::bind(from(source, server)).await?;
     socket.connect(server).await?;
     socket.send(message).await?;
     let mut buffer = vec![0; 4096];
@@ -120,7 +130,7 @@ pub async fn udp_until<T>(
 /// # Errors
 /// When the connection fails, or its first message is not the answer.
 pub async fn tcp(server: SocketAddr, query: &[u8], other: impl FnOnce(Mismatch)) -> io::Result<Vec<u8>> {
-    let response = tcp_first(server, query).await?;
+    let response = tcp_first(None, server, query).await?;
     match check(query, &response) {
         Ok(()) => Ok(response),
         Err(mismatch) => {
@@ -130,12 +140,20 @@ pub async fn tcp(server: SocketAddr, query: &[u8], other: impl FnOnce(Mismatch))
     }
 }
 
-/// Sends a message over a TCP connection of its own, and gives the first one that comes back.
+/// Sends a message over a TCP connection of its own, from the address `source` where there is one, and
+/// gives the first one that comes back.
 ///
 /// # Errors
 /// When the connection fails.
-pub async fn tcp_first(server: SocketAddr, message: &[u8]) -> io::Result<Vec<u8>> {
-    let mut stream = TcpStream::connect(server).await?;
+pub async fn tcp_first(source: Option<IpAddr>, server: SocketAddr, message: &[u8]) -> io::Result<Vec<u8>> {
+    let mut stream = match source {
+        None => TcpStream::connect(server).await?,
+        Some(_) => {
+            let socket = if server.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+            socket.bind(from(source, server))?;
+            socket.connect(server).await?
+        }
+    };
     stream.set_nodelay(true)?;
     let length = u16::try_from(message.len()).map_err(io::Error::other)?;
     let mut framed = length.to_be_bytes().to_vec();

@@ -1,6 +1,6 @@
 //! One exchange with a secondary, from a port or over a connection of its own.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -42,11 +42,15 @@ impl Peer {
         let mut verifier = key.map(|key| sign_request(key, &mut request, seconds()));
         // Of messages that were no answer, when none was.
         let mut odd = None;
-        let address = self.settings.address;
+        let Secondary { address, source, .. } = self.settings;
         let exchange = async {
             match job.kind {
-                Kind::Notify { tcp: false } => udp(address, &request, verifier.as_mut(), &mut odd).await,
-                Kind::Notify { tcp: true } | Kind::Probe => tcp(address, &request, verifier.as_mut()).await,
+                Kind::Notify { tcp: false } => {
+                    udp((source, address), &request, verifier.as_mut(), &mut odd).await
+                }
+                Kind::Notify { tcp: true } | Kind::Probe => {
+                    tcp((source, address), &request, verifier.as_mut()).await
+                }
             }
         };
         match timeout(pace.answer, exchange).await {
@@ -58,13 +62,16 @@ impl Peer {
     }
 }
 
+/// From where, if it matters, and where to.
+type Way = (Option<IpAddr>, SocketAddr);
+
 async fn udp(
-    address: SocketAddr,
+    (source, address): Way,
     request: &[u8],
     mut verifier: Option<&mut Verifier>,
     odd: &mut Option<NoAnswer>,
 ) -> Result<Vec<u8>, Outcome> {
-    let answer = exchange::udp_until(address, request, |mut response| {
+    let answer = exchange::udp_until(source, address, request, |mut response| {
         match message::accept(request, &mut response, verifier.as_deref_mut(), seconds()) {
             Ok(answer) => Some(answer.map(|()| response)),
             // Forged or late; the right one may still come.
@@ -78,11 +85,11 @@ async fn udp(
 }
 
 async fn tcp(
-    address: SocketAddr,
+    (source, address): Way,
     request: &[u8],
     verifier: Option<&mut Verifier>,
 ) -> Result<Vec<u8>, Outcome> {
-    let mut response = exchange::tcp_first(address, request)
+    let mut response = exchange::tcp_first(source, address, request)
         .await
         .map_err(|error| Outcome::Error(format!("over TCP: {error}")))?;
     match message::accept(request, &mut response, verifier, seconds()) {

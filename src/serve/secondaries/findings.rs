@@ -6,6 +6,7 @@ use super::state::SecondarySummary;
 use super::task::Watched;
 use super::zone::{Moment, Zone};
 use crate::config::Notification;
+use crate::serve::apex;
 use crate::zones::{DnsName, Finding, FindingKind};
 
 /// Zones that are named; more are counted.
@@ -15,6 +16,11 @@ impl Watched {
     /// The findings when `limit` is the longest time that something may be missing.
     pub(super) fn findings(&self, limit: Duration, now: Moment) -> Vec<Finding> {
         let summary = self.summary(now);
+        // Who is not notified comes when its refresh timer says so.
+        let limit = match self.peer.settings.notification {
+            Notification::Off => limit.max(2 * apex::REFRESH),
+            Notification::Signed | Notification::Unsigned => limit,
+        };
         let overdue = |since: Option<Moment>| since.filter(|since| since.age(now.at) > limit);
         let (lagging, refusing) = self.look(|state| {
             let zones = || state.schedule.zones().iter();

@@ -32,6 +32,7 @@ pub(super) fn secondary(name: &str, address: &str, key: Option<&str>, access: Ac
         address: address.parse().expect("an address"),
         key: key.map(super::build::name),
         access,
+        source: None,
         notification: Notification::Off,
     }
 }

@@ -20,6 +20,8 @@ pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub(super) struct Request {
     pub(super) tcp: bool,
+    /// Who sent it.
+    pub(super) from: SocketAddr,
     pub(super) octets: Vec<u8>,
 }
 
@@ -68,7 +70,7 @@ impl Scripted {
             let mut buffer = [0; 4096];
             loop {
                 let Ok((length, client)) = udp.recv_from(&mut buffer).await else { continue };
-                let request = Request { tcp: false, octets: buffer[..length].to_vec() };
+                let request = Request { tcp: false, from: client, octets: buffer[..length].to_vec() };
                 let reply = (ours.lock().expect("no panic"))(&request);
                 let _ = seen.send(request);
                 if let Reply::Say(messages) = reply {
@@ -120,7 +122,8 @@ async fn connection(mut stream: TcpStream, script: Script, seen: mpsc::Unbounded
     if stream.read_exact(&mut octets).await.is_err() {
         return;
     }
-    let request = Request { tcp: true, octets };
+    let from = stream.peer_addr().expect("a client");
+    let request = Request { tcp: true, from, octets };
     let reply = (script.lock().expect("no panic"))(&request);
     let _ = seen.send(request);
     match reply {

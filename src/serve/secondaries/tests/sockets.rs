@@ -61,6 +61,7 @@ fn secondary(name: &str, scripted: &Scripted, notification: Notification) -> Sec
         address: scripted.address,
         key: (notification == Notification::Signed).then(|| key().name().clone()),
         access: Access::Address,
+        source: None,
         notification,
     }
 }
@@ -343,7 +344,7 @@ fn signing(
         let mut message = Message::from_octets(request.octets.clone()).expect("a message");
         let transaction = ServerTransaction::request(&key, &mut message, Time48::now());
         let transaction = transaction.expect("right").expect("signed");
-        let bare = Request { tcp: request.tcp, octets: message.into_octets() };
+        let bare = Request { octets: message.into_octets(), ..request.clone() };
         let Reply::Say(said) = answers(&bare) else { return Reply::Nothing };
         let plain = Message::from_octets(&*said[0]).expect("a message");
         let mut builder = MessageBuilder::new_vec();
@@ -453,6 +454,20 @@ async fn transfers_are_noted_and_one_in_a_datagram_proves_nothing() {
     assert_eq!(running.metric("transfer_octets_total{secondary=\"ns1\"}"), Some(27));
     records.asked("ns1", &zone, Some(now + 100));
     assert_eq!(running.raises.try_recv().expect("a raise").seen, now + 100);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn everything_comes_from_the_address_that_is_set() {
+    let mut scripted = Scripted::start(well(1)).await;
+    let source = Some([127, 0, 0, 7].into());
+    let settings = Secondary { source, ..unsigned("ns1", &scripted) };
+    let running = Running::start(DEADLINE, vec![settings]).await;
+    running.secondaries.publish(generation());
+    for is_notify in [true, false] {
+        let request = scripted.wait(|request| request.is_notify() == is_notify).await;
+        assert_eq!(Some(request.from.ip()), source);
+    }
     running.stop().await;
 }
 
