@@ -16,6 +16,14 @@ pub(super) fn auth_zone(facts: &Facts) -> Result<String, RecipeError> {
     let mut steps = steps(facts, "privatelink-dns.conf");
     steps.push(facts.listed(false));
     steps.extend(facts.others());
+    if facts.privatelink_zones {
+        steps.push(
+            "Where this Unbound asks another resolver (forward-zone), it takes the chain of a public name from\n\
+             there as a whole, past the privatelink zones, and devices get public addresses: then take\n\
+             unbound-rpz, or per_name_zones in [publish]."
+                .to_owned(),
+        );
+    }
     steps.push(facts.check_zones());
     let insecure: String =
         facts.zones.iter().map(|origin| format!("    domain-insecure: \"{origin}\"\n")).collect();

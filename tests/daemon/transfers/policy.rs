@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use super::{Peer, RPZ, Site};
-use crate::recipes::a_port;
 use crate::support::azure::public;
 use crate::support::dns::{dig, dig_with};
 use crate::support::eventually;
@@ -132,27 +131,48 @@ async fn unbound_answers_with_private_addresses_and_leaves_all_other_names_alone
     assert_eq!(answer.data(), [address]);
 }
 
+/// A resolver with the zones gives private addresses for public names.
+async fn continues(site: &Site, server: &Server) {
+    for (name, address) in ours(site) {
+        let answer = server.ask(&name, "A").await;
+        assert!(answer.data().contains(&address), "{answer:?}");
+        assert!(answer.data().iter().all(|data| !data.starts_with("198.")), "{answer:?}");
+    }
+}
+
 #[tokio::test]
-async fn unbound_with_auth_zones_continues_public_chains_from_them() {
-    // An address and a port of its own each: the recipe lists the zones of the moment.
-    let peer = Peer {
-        name: "unbound",
-        address: ([127, 0, 0, 1], a_port()).into(),
-        section: "transfer_by = \"address\"",
-    };
+async fn bind_with_the_zones_continues_public_chains_from_them() {
+    let peer = Peer::new("bind", 1, "");
     let site = Site::new("", "", &[peer]).await;
     let internet = internet(&site).await;
     let (ip, port) = (internet.address.ip(), internet.address.port());
-    let lines = format!("forward-zone:\n name: \".\"\n forward-addr: {ip}@{port}\n");
-    let server = site.unbound("unbound-auth-zone", &peer, &lines).await;
+    let options = format!("forward only; forwarders {{ {ip} port {port}; }};");
+    let server = site.named("bind-secondary", &peer, &options).await;
     site.shown_by(server.address, &site.azure.names()).await;
-    for (name, address) in ours(&site) {
-        let answer = server.ask(&name, "A").await;
-        assert!(answer.data().contains(&address), "{answer:?}");
-    }
-    let name = site.azure.scale_out();
-    site.follows(&name).await;
-    site.shown_by(server.address, &site.azure.names()).await;
-    // What the README warns of.
+    continues(&site, &server).await;
+    // What the recipe warns of: the zones hide other tenants' names.
     assert_eq!(server.ask("other.azure-devices.net", "A").await.status, "NXDOMAIN");
+}
+
+#[tokio::test]
+async fn unbound_with_auth_zones_needs_those_of_single_names_when_it_forwards() {
+    for (publish, continued) in [("", false), ("per_name_zones = true\nprivatelink_zones = false", true)] {
+        let peer = Peer::new("unbound", 1, "transfer_by = \"address\"");
+        let site = Site::of_names("", publish, &[peer]).await;
+        eventually("zones", async || if site.zones().await.is_empty() { Err(String::new()) } else { Ok(()) })
+            .await;
+        let internet = internet(&site).await;
+        let (ip, port) = (internet.address.ip(), internet.address.port());
+        let lines = format!("forward-zone:\n name: \".\"\n forward-addr: {ip}@{port}\n");
+        let server = site.unbound("unbound-auth-zone", &peer, &lines).await;
+        site.shown_by(server.address, &[].into()).await;
+        if continued {
+            continues(&site, &server).await;
+            assert_eq!(server.ask("other.azure-devices.net", "A").await.data().len(), 3);
+        } else {
+            // It takes the whole chain from the other resolver, past its own zones.
+            let (name, _) = ours(&site).remove(0);
+            assert!(server.ask(&name, "A").await.data().contains(&"198.18.0.1".to_owned()));
+        }
+    }
 }
