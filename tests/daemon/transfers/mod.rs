@@ -2,6 +2,7 @@
 //! it, and other people's tools that ask for zones.
 
 mod catalog;
+mod clients;
 mod lost_state;
 mod policy;
 mod scaling;
