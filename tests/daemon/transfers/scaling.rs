@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 
 use super::{CATALOG, Peer, Site};
+use crate::support::dns::dig;
 use crate::support::server::Server;
 
 const ROUNDS: usize = 200;
@@ -86,4 +87,25 @@ async fn bind_knot_nsd_and_powerdns_follow_hubs_that_come_and_go() {
     }
     let own = followers[1].server.log();
     assert!(own.matches("IXFR, incoming").count() >= ROUNDS, "Knot says so too: {own}");
+}
+
+#[tokio::test]
+async fn powerdns_gives_no_answer_for_names_that_it_has_from_ixfr() {
+    let peer = Peer::new("pdns", 14, "transfer_by = \"key-or-address\"");
+    let site = Site::new(&format!("catalog = \"{CATALOG}\""), "", &[peer]).await;
+    let server = site.pdns(&peer).await;
+    site.shown_by(server.address, &site.azure.names()).await;
+    for zone in site.zones().await.keys() {
+        server.pdnsutil(&["set-meta", zone, "IXFR", "1"]);
+    }
+    let name = site.azure.scale_out();
+    site.follows(&name).await;
+    site.shown_by(server.address, &[].into()).await;
+    assert!(site.transfers(&peer).await[1] > 0.0, "the name came by IXFR");
+    let answer = dig(server.address, &name, "A").await;
+    assert_eq!(
+        (answer.status.as_str(), answer.data()),
+        ("NOERROR", Vec::new()),
+        "the recipe can ask for IXFR"
+    );
 }
