@@ -45,12 +45,21 @@ async fn every_configuration_is_right() {
     let texts: Vec<&String> =
         blocks.iter().filter(|(language, _)| language == "toml").map(|(_, text)| text).collect();
     assert!(texts.len() >= 3);
+    let keys = directory.path().join("keys.conf");
+    for name in ["ns1-key", "ns2-key"] {
+        let mut command = Command::new(BINARY);
+        command.args(["tsig", "generate", name]);
+        let key = said(command).await.out;
+        fs::write(&keys, fs::read_to_string(&keys).unwrap_or_default() + &key).expect("written");
+    }
+    fs::set_permissions(&keys, fs::Permissions::from_mode(0o640)).expect("a mode");
     let whole = texts.iter().find(|text| text.contains("version = 1")).expect("a whole configuration");
     for text in &texts {
         // A part stands in a whole configuration.
         let text = if text.contains("version = 1") { (*text).clone() } else { format!("{whole}\n{text}") };
         let text =
             text.replace("SUBSCRIPTION", "11111111-2222-3333-4444-555555555555").replace("GROUP", "rg");
+        let text = text.replace("/etc/privatelink-dns/keys.conf", &keys.display().to_string());
         fs::write(&file, &text).expect("written");
         let mut command = Command::new(BINARY);
         command.arg("check-config").arg(&file);

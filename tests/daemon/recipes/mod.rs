@@ -196,7 +196,7 @@ fn addresses(answer: &Dig) -> Vec<String> {
 }
 
 /// The block with this text in the README's section under a heading.
-fn recipe(heading: &str, text: &str) -> String {
+pub(crate) fn recipe(heading: &str, text: &str) -> String {
     let (_, section) = README.split_once(&format!("\n### {heading}\n")).expect("a heading");
     let section = section.split("\n### ").next().unwrap_or_default();
     let blocks = section.split("```").skip(1).step_by(2);

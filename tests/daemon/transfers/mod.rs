@@ -2,12 +2,14 @@
 //! it, and other people's tools that ask for zones.
 
 mod catalog;
+mod chapter;
 mod clients;
 mod lost_state;
 mod policy;
 mod scaling;
 mod servers;
 mod started;
+mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -71,6 +73,16 @@ impl Site {
 
     /// The same where the privatelink names may not be published.
     async fn of_names(transfer: &str, publish: &'static str, peers: &[Peer]) -> Self {
+        Self::with(transfer, publish, peers, |_| {}).await
+    }
+
+    /// The same with more in the configuration.
+    async fn with(
+        transfer: &str,
+        publish: &'static str,
+        peers: &[Peer],
+        adjust: impl FnOnce(&mut Home),
+    ) -> Self {
         let azure = Azure::start().await;
         let mut home = Home::new(&azure);
         home.settings.listen = vec![format!("127.0.0.1:{}", a_port())];
@@ -90,6 +102,7 @@ impl Site {
         let sections: String = peers.iter().map(Peer::section).collect();
         home.settings.transfer =
             format!("[transfer]\nkey_files = [\"{}\"]\n{transfer}\n{sections}", file.display());
+        adjust(&mut home);
         let daemon = home.start().await;
         Self { azure, home, daemon }
     }

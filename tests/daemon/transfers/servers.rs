@@ -25,7 +25,18 @@ impl Site {
 
     /// BIND with a recipe and these options more.
     pub(super) async fn named(&self, kind: &str, peer: &Peer, options: &str) -> Server {
-        let (recipe, clause) = (self.recipe(kind, peer).await, self.clause(peer));
+        self.named_with(kind, peer, options, |recipe| recipe).await
+    }
+
+    /// The same with a recipe that was changed.
+    pub(super) async fn named_with(
+        &self,
+        kind: &str,
+        peer: &Peer,
+        options: &str,
+        change: impl FnOnce(String) -> String,
+    ) -> Server {
+        let (recipe, clause) = (change(self.recipe(kind, peer).await), self.clause(peer));
         let address = peer.address;
         Server::named(address, |directory: &Path| {
             let path = directory.display();
