@@ -42,7 +42,7 @@ async fn is_right(site: &Site, internet: &PublicDns, server: &Server) {
     for (name, address) in ours(site) {
         for options in [[].as_slice(), &["+dnssec"], &["+tcp"]] {
             let answer = dig_with(server.address, &name, "A", options).await;
-            assert_eq!(answer.data(), [address.clone()], "{name} {options:?}");
+            assert_eq!(answer.data(), std::slice::from_ref(&address), "{name} {options:?}");
             for kind in ["AAAA", "HTTPS", "TXT", "CNAME", "MX"] {
                 let answer = dig_with(server.address, &name, kind, options).await;
                 let told = (answer.status.as_str(), answer.data());

@@ -18,7 +18,7 @@ async fn every_server_starts_with_its_recipe() {
         let site = Site::new(&transfer, "", &peers).await;
         let [bind, knot, nsd, pdns, unbound] = &peers;
         for kind in ["bind-secondary", "bind-rpz"] {
-            site.named(kind, bind, "").await.stop().await;
+            site.named(kind, bind, "recursion no;").await.stop().await;
         }
         site.knotd(knot).await.stop().await;
         site.nsd(nsd).await.stop().await;
