@@ -21,6 +21,9 @@ pub(super) fn secondary(facts: &Facts) -> String {
                 catalog.origin,
                 primary(facts),
             );
+            // Members of the catalog have that of the options.
+            let notify = Some(notify(facts)).filter(|notify| !notify.is_empty());
+            let options = notify.map(|notify| format!("    {notify}\n")).unwrap_or_default() + &options;
             (options, zone(facts, &catalog.origin, hidden))
         }
         None => {
@@ -85,17 +88,24 @@ fn key(facts: &Facts) -> String {
     if facts.key.is_some() { format!("include \"{KEY_FILE}\";\n") } else { String::new() }
 }
 
-/// A zone of the secondary. NOTIFY is taken from the primary's address anyway, and from any address
-/// with the key.
+/// A zone of the secondary.
 fn zone(facts: &Facts, origin: &DnsName, more: &str) -> String {
-    let notify = match (&facts.key, facts.secondary.notification) {
-        (Some(key), Notification::Signed) => format!("allow-notify {{ key \"{}\"; }};", key.name),
-        _ => String::new(),
-    };
     let mut lines = vec!["type secondary;".to_owned(), format!("file \"{origin}.db\";")];
     lines.push(format!("primaries {{ {} }};", primary(facts)));
-    lines.extend([notify, more.to_owned()].into_iter().filter(|line| !line.is_empty()));
+    lines.extend([notify(facts), more.to_owned()].into_iter().filter(|line| !line.is_empty()));
     format!("zone \"{origin}\" {{\n    {}\n}};\n", lines.join("\n    "))
+}
+
+/// Who may send NOTIFY beside the address of the primary, if anybody: who has the key, or the address that
+/// it comes from.
+fn notify(facts: &Facts) -> String {
+    match (&facts.key, facts.secondary.notification) {
+        (Some(key), Notification::Signed) => format!("allow-notify {{ key \"{}\"; }};", key.name),
+        (_, Notification::Unsigned) if facts.notifier() != facts.primary.ip() => {
+            format!("allow-notify {{ {}; }};", facts.notifier())
+        }
+        _ => String::new(),
+    }
 }
 
 fn primary(facts: &Facts) -> String {

@@ -97,7 +97,7 @@ impl Facts {
             Vec::new()
         };
         Ok(Self {
-            primary: reached(&config.dns.listen, primary)?,
+            primary: reached(&config.dns.listen, primary, secondary.source)?,
             secondary,
             key,
             catalog: config.publication.catalog.clone(),
@@ -105,6 +105,11 @@ impl Facts {
             privatelink_zones: config.publication.privatelink_zones,
             zones,
         })
+    }
+
+    /// The address that NOTIFY comes from.
+    pub(super) fn notifier(&self) -> IpAddr {
+        self.secondary.source.unwrap_or_else(|| self.primary.ip())
     }
 
     /// The origin of the response policy zone.
@@ -162,7 +167,7 @@ impl Facts {
         }
         let (primary, port) = (self.primary.ip(), self.primary.port());
         lines.push(format!("- Firewall, UDP and TCP: {ip} to {primary} port {port}, for the zones;"));
-        lines.push(format!("  {primary} to {ip} port {}, for NOTIFY.", secondary.address.port()));
+        lines.push(format!("  {} to {ip} port {}, for NOTIFY.", self.notifier(), secondary.address.port()));
         if primary.is_loopback() && !ip.is_loopback() {
             lines.push(format!("- {primary} is the daemon on its own host only; see --primary."));
         }
@@ -258,20 +263,28 @@ fn chosen<'a>(secondaries: &'a [Secondary], name: Option<&str>) -> Result<&'a Se
     }
 }
 
-/// Where the secondary reaches the daemon.
-fn reached(listen: &[SocketAddr], primary: Option<Primary>) -> Result<SocketAddr, RecipeError> {
+/// Where the secondary reaches the daemon: at the only listener, at the address that its NOTIFY comes
+/// from, or as the command line says.
+fn reached(
+    listen: &[SocketAddr],
+    primary: Option<Primary>,
+    source: Option<IpAddr>,
+) -> Result<SocketAddr, RecipeError> {
     let which = || RecipeError::WhichPrimary(listen.to_vec());
-    let usable = |address: SocketAddr| if address.port() == 0 { Err(which()) } else { Ok(address) };
-    match (primary, listen) {
-        (Some(Primary::Socket(address)), _) => usable(address),
+    let only = match listen {
+        [only] if !only.ip().is_unspecified() => Some(Primary::Socket(*only)),
+        _ => source.map(Primary::Address),
+    };
+    let address = match (primary.or(only), listen) {
+        (None, _) => return Err(which()),
+        (Some(Primary::Socket(address)), _) => address,
+        (Some(Primary::Address(ip)), []) => SocketAddr::new(ip, PORT),
         (Some(Primary::Address(ip)), [first, rest @ ..]) => {
             // The port of this address, or the one that all have.
             let own = listen.iter().find(|address| address.ip() == ip);
             let common = rest.iter().all(|address| address.port() == first.port()).then_some(first);
-            usable(SocketAddr::new(ip, own.or(common).ok_or_else(which)?.port()))
+            SocketAddr::new(ip, own.or(common).ok_or_else(which)?.port())
         }
-        (Some(Primary::Address(ip)), []) => Ok(SocketAddr::new(ip, PORT)),
-        (None, [only]) if !only.ip().is_unspecified() => usable(*only),
-        (None, _) => Err(which()),
-    }
+    };
+    if address.port() == 0 { Err(which()) } else { Ok(address) }
 }

@@ -38,7 +38,7 @@ pub(super) fn text(facts: &Facts) -> String {
     // By its key alone where there is one: the address may be another on a host with several.
     let who = match facts.secondary.notification {
         Notification::Signed => signed.clone(),
-        Notification::Unsigned | Notification::Off => format!("    address: {}\n", facts.primary.ip()),
+        Notification::Unsigned | Notification::Off => format!("    address: {}\n", facts.notifier()),
     };
     let (acl, rule) = match facts.secondary.notification {
         Notification::Off => (String::new(), String::new()),

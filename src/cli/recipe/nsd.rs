@@ -26,8 +26,8 @@ pub(super) fn text(facts: &Facts) -> String {
     let signed = facts.key.as_ref().map_or("NOKEY", |key| key.name.as_str());
     let ip = facts.primary.ip();
     let notify = match facts.secondary.notification {
-        Notification::Signed => format!("    allow-notify: {ip} {signed}\n"),
-        Notification::Unsigned => format!("    allow-notify: {ip} NOKEY\n"),
+        Notification::Signed => format!("    allow-notify: {} {signed}\n", facts.notifier()),
+        Notification::Unsigned => format!("    allow-notify: {} NOKEY\n", facts.notifier()),
         Notification::Off => String::new(),
     };
     let zone = |origin: &DnsName| {

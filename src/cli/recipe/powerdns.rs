@@ -45,6 +45,12 @@ pub(super) fn text(facts: &Facts) -> Result<String, RecipeError> {
     );
     steps.extend(facts.others());
     steps.push(facts.check_zones());
+    // It takes NOTIFY from the primary of a zone, and from this address.
+    let proxy = if facts.notifier() == facts.primary.ip() {
+        String::new()
+    } else {
+        format!("trusted-notification-proxy={}\n", facts.notifier())
+    };
     Ok(facts.head("#", "PowerDNS Authoritative Server 4.7 or later: the zones", &steps)
         + &format!(
             "set -eu\n\
@@ -54,7 +60,7 @@ pub(super) fn text(facts: &Facts) -> Result<String, RecipeError> {
              xfr-cycle-interval=1\n\
              # One transfer at a time: of two, SQLite refuses one ('database is locked'), and it is lost.\n\
              retrieval-threads=1\n\
-             END\n\
+             {proxy}END\n\
              {commands}\
              systemctl restart pdns\n"
         ))

@@ -51,18 +51,25 @@ fn every_recipe_is_as_written_down() {
     let unsigned = format!("{either}notify = \"unsigned\"\n");
     let silent = format!("{KEYLESS}notify = \"off\"\n");
     let six = KEYLESS.replace("10.0.0.54", "fd00::54");
+    // NOTIFY from another address than that of the zones.
+    let sourced = |source: &str, secondary: &str| {
+        facts(ADDRESS, &both, &secondary.replace("key = ", &format!("source = \"{source}\"\nkey = ")))
+    };
     let mut unread = facts("\"10.0.0.5:5300\"", "", KEYED);
     unread.key.as_mut().expect("a key").algorithm = None;
     let cases = [
         ("bind-secondary", facts(ADDRESS, &both, KEYED)),
         ("bind-secondary-listing", facts(ADDRESS, "", KEYLESS)),
         ("bind-rpz", facts(ADDRESS, &both, KEYED)),
+        ("bind-rpz-source", sourced("10.0.0.9", &unsigned)),
         ("knot-secondary", facts(ADDRESS, &both, KEYED)),
         ("knot-secondary-listing", facts("\"[fd00::5]:53\"", "", &six)),
         ("nsd-secondary", unread),
         ("nsd-secondary-keyless", facts(ADDRESS, &both, &silent)),
         ("powerdns-secondary", facts(ADDRESS, &both, &either)),
         ("powerdns-secondary-listing", facts(ADDRESS, "", KEYED)),
+        ("powerdns-secondary-source", sourced("10.0.0.9", &either)),
+        ("unbound-rpz-source", sourced("10.0.0.9", &unsigned)),
         ("unbound-auth-zone", facts(ADDRESS, &both, KEYLESS)),
         ("unbound-rpz", facts("\"127.0.0.1:5300\"", &both, &unsigned)),
         ("windows-secondary", facts(ADDRESS, &both, KEYLESS)),
@@ -142,6 +149,10 @@ fn the_primarys_address_is_that_of_the_only_listener_or_has_to_be_said() {
     ] {
         assert_eq!(reached(listen, said).expect("an address"), expected, "{listen} {said:?}");
     }
+    // The address that NOTIFY comes from leads to the daemon.
+    let secondary = format!("{KEYED}source = \"10.0.0.6\"\n");
+    let facts = Facts::gather(&config("\"0.0.0.0:5300\"", "", &secondary), None, None, false);
+    assert_eq!(facts.expect("facts").primary.to_string(), "10.0.0.6:5300");
     for (listen, said) in [
         ("\"0.0.0.0\"", None),
         ("\"10.0.0.5\", \"127.0.0.1\"", None),

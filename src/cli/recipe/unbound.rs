@@ -77,6 +77,7 @@ fn server(facts: &Facts) -> String {
         text += "    # The daemon is on this host.\n    do-not-query-localhost: no\n";
     }
     if facts.secondary.notification != Notification::Off {
+        let ip = facts.notifier();
         let length = if ip.is_ipv4() { 32 } else { 128 };
         text += &format!(
             "    # It takes NOTIFY only from who may ask.\n    access-control: {ip}/{length} allow\n"
@@ -90,7 +91,7 @@ fn zone(facts: &Facts, origin: &DnsName) -> String {
     let ip = facts.primary.ip();
     let notify = match facts.secondary.notification {
         Notification::Off => String::new(),
-        _ => format!("    allow-notify: {ip}\n"),
+        _ => format!("    allow-notify: {}\n", facts.notifier()),
     };
     format!(
         "    name: \"{origin}\"\n    primary: {ip}@{}\n{notify}    zonefile: \"{DIRECTORY}/{origin}.zone\"\n",

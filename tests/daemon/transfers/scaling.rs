@@ -109,3 +109,31 @@ async fn powerdns_gives_no_answer_for_names_that_it_has_from_ixfr() {
         "the recipe can ask for IXFR"
     );
 }
+
+#[tokio::test]
+async fn every_server_takes_notify_from_another_address_than_that_of_the_zones() {
+    let peers = [
+        Peer::new("bind", 1, "source = \"127.0.0.9\"\nnotify = \"unsigned\""),
+        Peer::new("knot", 1, "source = \"127.0.0.9\"\nnotify = \"unsigned\""),
+        Peer::new("nsd", 1, "source = \"127.0.0.9\""),
+        Peer::new("pdns", 14, "source = \"127.0.0.9\"\ntransfer_by = \"key-or-address\""),
+        Peer::new("unbound", 1, "source = \"127.0.0.9\"\ntransfer_by = \"address\""),
+    ];
+    let site = Site::new(&format!("catalog = \"{CATALOG}\""), "", &peers).await;
+    let [bind, knot, nsd, pdns, unbound] = &peers;
+    let servers = [
+        site.named("bind-secondary", bind, "recursion no;").await,
+        site.knotd(knot).await,
+        site.nsd(nsd).await,
+        site.pdns(pdns).await,
+        site.unbound("unbound-auth-zone", unbound, "").await,
+    ];
+    for server in &servers {
+        site.shown_by(server.address, &site.azure.names()).await;
+    }
+    let name = site.azure.scale_out();
+    site.follows(&name).await;
+    for server in &servers {
+        site.shown_by(server.address, &site.azure.names()).await;
+    }
+}
