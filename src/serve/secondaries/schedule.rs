@@ -227,6 +227,7 @@ impl Schedule {
         }
         zone.notify.problem = problem(&outcome, now);
         let has_moved = zone.serial != job.serial;
+        let was_acknowledged = zone.is_acknowledged();
         let due = match outcome {
             Outcome::Acknowledged | Outcome::Seen(_) => {
                 zone.acknowledged = Some(Noted { value: job.serial, at: now });
@@ -243,7 +244,7 @@ impl Schedule {
             }
         };
         let is_acknowledged = zone.is_acknowledged();
-        if is_acknowledged {
+        if is_acknowledged && !was_acknowledged {
             zone.unprobed = false;
             zone.probe.failures = 0;
             if zone.holding != Holding::Current && zone.probe.under_way.is_none() {
@@ -278,8 +279,13 @@ impl Schedule {
         let pause = pause(self.pace.transfer, self.pace.longest, zone.probe.failures);
         let in_vain = zone.is_current() && zone.probe.failures >= VAIN_PROBES;
         let is_over = zone.holding == Holding::Current || in_vain;
+        // It lost the transfer that followed its acknowledgement; another NOTIFY makes it try again.
+        let is_forgotten = zone.holding == Holding::Older && zone.is_acknowledged();
         let due = (!is_over).then(|| now.at + jittered(pause, &mut self.random));
         self.plan_probe(&job.origin, due);
+        if is_forgotten {
+            self.plan_notify(&job.origin, Some(now.at));
+        }
         self.settle(&job.origin, now);
         self.raise(&job.origin, now)
     }

@@ -222,6 +222,11 @@ fn when_no_transfer_follows_it_is_asked_until_it_has_the_zone() {
         assert_eq!(job.kind, Kind::Probe);
         desk.end(&job, Outcome::Seen(99));
         assert!(!desk.is_current("a.net"));
+        // Maybe it lost the transfer: it is told once more.
+        let job = desk.job();
+        assert_eq!(job.kind, NOTIFY);
+        desk.end(&job, Outcome::Acknowledged);
+        assert!(!desk.is_current("a.net"));
     }
     desk.wait();
     let job = desk.job();
