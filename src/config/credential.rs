@@ -227,7 +227,7 @@ pub(super) fn path(field: &Field<'_>, directory: Option<&str>) -> Result<PathBuf
     absolute(field, &format!("{directory}/{name}"))
 }
 
-fn absolute(field: &Field<'_>, text: &str) -> Result<PathBuf, Wrong> {
+pub(super) fn absolute(field: &Field<'_>, text: &str) -> Result<PathBuf, Wrong> {
     if text.starts_with('/') && !text.contains('\0') {
         return Ok(PathBuf::from(text));
     }

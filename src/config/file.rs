@@ -4,7 +4,8 @@ use super::error::{ConfigErrors, Place};
 use super::reader::{Field, Report, Section, Wrong};
 use super::tree::{self, Entry, SyntaxError, Table};
 use super::types::Config;
-use super::{azure, daemon, dns, overlay, resolver, schema, scope, transfer, zones};
+use super::{azure, daemon, dns, overlay, resolver, schema, scope, target, transfer, zones};
+use crate::zones::Publication;
 
 /// The version of the format that this release reads.
 const VERSION: i64 = 1;
@@ -62,17 +63,20 @@ pub(super) fn check(
     let (dns, admin_listen) = dns::read(&root, azure.poll_interval, report);
     let resolver = resolver::read(&root, &dns.listen, report);
     let transfer = transfer::read(&root, report);
+    let targets = target::read(&root, report);
     let state_directory = daemon::state_directory(&root, report);
     let log = daemon::log(&root, report);
+    let publication = publication?;
     let config = Config {
         azure,
         applications,
         discoveries,
         guard,
-        publication: publication?,
+        publication: Publication { rpz: target::policy_zone(&targets).or(publication.rpz), ..publication },
         dns,
         resolver,
         transfer,
+        targets,
         admin_listen,
         state_directory,
         log,

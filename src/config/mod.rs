@@ -23,6 +23,7 @@ mod reader;
 mod resolver;
 mod schema;
 mod scope;
+mod target;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -37,7 +38,7 @@ pub use file::parse;
 pub use load::{Contact, Loaded};
 pub use types::{
     Access, Azure, Cloud, Config, Credential, Discovery, Dns, Log, Notification, RateLimit, Resolver,
-    Secondary, Tls, Transfer, Upstream, UpstreamTransport, UserAssigned,
+    Secondary, Target, TargetKind, TargetReload, Tls, Transfer, Upstream, UpstreamTransport, UserAssigned,
 };
 
 pub use crate::zones::{Prefix, PrefixError};

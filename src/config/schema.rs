@@ -24,6 +24,7 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
             "resolver",
             "transfer",
             "secondary",
+            "target",
             "admin",
             "state",
             "log",
@@ -107,6 +108,10 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
     ),
     ("transfer", &["key_files", "catalog", "catalog_group", "rpz", "serial_at_least", "lag_limit"]),
     ("secondary", &["name", "address", "source", "key", "transfer_by", "notify"]),
+    (
+        "target",
+        &["name", "type", "dry_run", "path", "in_place", "directory", "origin", "reload", "reload_timeout"],
+    ),
     ("admin", &["listen"]),
     ("state", &["directory"]),
     ("log", &["format", "level"]),
@@ -126,7 +131,7 @@ pub(super) const LISTS: &[&str] = &[
 ];
 
 /// The sections that may occur several times.
-pub(super) const REPEATED: &[&str] = &["application", "discovery", "secondary"];
+pub(super) const REPEATED: &[&str] = &["application", "discovery", "secondary", "target"];
 
 /// Names that a secret in the open would have.
 const SECRETS: &[&str] = &["secret", "client_secret", "password", "certificate_password", "private_key"];

@@ -100,7 +100,9 @@ fn every_key_is_read() {
         "[azure.credential]\nkind = 'client-secret'\n",
         "[azure.credential]\nkind = 'client-certificate'\n",
     ];
+    let types = ["type = 'hosts'", "type = 'zone-file'", "type = 'rpz-file'", ""];
     for (section, keys) in SECTIONS.iter().skip(1) {
+        let contexts = if *section == "target" { types } else { contexts };
         for key in *keys {
             let key = path(section, key);
             if SECTIONS.iter().any(|(name, _)| *name == key) {
@@ -121,6 +123,7 @@ fn every_key_is_read() {
                             context.replace("kind", if name == "kind" { "#" } else { "kind" })
                         )
                     }
+                    "target" if name != "type" => format!("[[target]]\n{context}\n{line}"),
                     _ if repeated => format!("[[{section}]]\n{line}"),
                     _ => format!("[{section}]\n{line}"),
                 };
@@ -142,6 +145,32 @@ fn defaults_never_contradict_what_is_set() {
     assert_eq!(config.guard.bulk_period, Duration::from_secs(3600));
     assert_eq!(config.dns.tcp_connections_per_client, 10);
     assert_eq!(config.dns.stale_after, Duration::from_secs(3 * 3600));
+}
+
+#[test]
+fn targets_are_read() {
+    let text = "[[target]]\nname = 'h'\ntype = 'hosts'\npath = '/etc//hosts'\ndry_run = true\n\
+                [[target]]\nname = 'z'\ntype = 'zone-file'\ndirectory = '/z/'\nreload = ['rndc', 'reload']\n\
+                [[target]]\nname = 'r'\ntype = 'rpz-file'\npath = '/z/r.zone'\norigin = 'rpz.example'\n";
+    let config = config(text);
+    let reload = TargetReload {
+        command: vec!["rndc".to_owned(), "reload".to_owned()],
+        timeout: Duration::from_secs(10),
+    };
+    let kinds = [
+        TargetKind::Hosts { path: "/etc/hosts".into(), in_place: false },
+        TargetKind::ZoneFiles { directory: "/z".into(), reload: Some(reload) },
+        TargetKind::RpzFile {
+            path: "/z/r.zone".into(),
+            origin: "rpz.example".parse().expect("a name"),
+            reload: None,
+        },
+    ];
+    let read: Vec<_> = config.targets.iter().map(|t| (t.name.as_str(), t.dry_run, t.kind.clone())).collect();
+    let [hosts, zones, policy] = kinds;
+    assert_eq!(read, [("h", true, hosts), ("z", false, zones), ("r", false, policy)]);
+    // The policy zone of a target is made like one for secondaries.
+    assert_eq!(config.publication.rpz, Some("rpz.example".parse().expect("a name")));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::zones::{Catalog, DnsName};
 
 const KEY_FILES: &str = "[\"/etc/privatelink-dns/keys.conf\"]";
 const CATALOG: &str = "\"catalog.privatelink-dns.internal\"";
-const RPZ: &str = "\"rpz.privatelink-dns.internal\"";
+pub(super) const RPZ: &str = "\"rpz.privatelink-dns.internal\"";
 const NAME: &str = "\"ns1\"";
 const ADDRESS: &str = "\"10.0.0.53\"";
 
@@ -174,7 +174,7 @@ fn secondary(section: &Section<'_>, keyless: bool, report: &mut Report) -> Optio
 }
 
 /// A short name for metrics and logs.
-fn name(field: &Field<'_>) -> Result<String, Wrong> {
+pub(super) fn name(field: &Field<'_>) -> Result<String, Wrong> {
     let text = field.text()?;
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if text.len() <= 63 && text.chars().all(plain) {
@@ -200,7 +200,7 @@ fn host(field: &Field<'_>) -> Result<SocketAddr, Wrong> {
 }
 
 /// The name of a zone that only secondaries see: none of Azure's.
-fn origin(field: &Field<'_>) -> Result<DnsName, Wrong> {
+pub(super) fn origin(field: &Field<'_>) -> Result<DnsName, Wrong> {
     let name = host_name(field)?;
     let labels = name.labels().count();
     if name.labels().any(|label| label == "privatelink") || labels < 2 {

@@ -29,6 +29,8 @@ pub struct Config {
     pub resolver: Option<Resolver>,
     /// Who takes the zones over.
     pub transfer: Transfer,
+    /// What is kept in step by writing to it; names are unique, at most 64.
+    pub targets: Vec<Target>,
     /// The listener for metrics, health and the API.
     pub admin_listen: SocketAddr,
     /// Where accepted generations are kept.
@@ -321,6 +323,54 @@ pub enum Notification {
     Unsigned,
     /// Not at all.
     Off,
+}
+
+/// Something that is kept in step by writing to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// What it is called in metrics and logs.
+    pub name: String,
+    /// Tell what would be written, and write nothing.
+    pub dry_run: bool,
+    /// What it is.
+    pub kind: TargetKind,
+}
+
+/// What a target is. Paths are absolute, and no two targets have the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TargetKind {
+    /// A block in a hosts file.
+    Hosts {
+        /// The file.
+        path: PathBuf,
+        /// Write into the file where it cannot be replaced, which is not atomic.
+        in_place: bool,
+    },
+    /// A zone file for each zone, `ORIGIN.zone`.
+    ZoneFiles {
+        /// Where they are.
+        directory: PathBuf,
+        /// What makes a server read them.
+        reload: Option<TargetReload>,
+    },
+    /// The policy zone as a zone file.
+    RpzFile {
+        /// The file.
+        path: PathBuf,
+        /// The policy zone, which is that of the publication.
+        origin: DnsName,
+        /// What makes a server read it.
+        reload: Option<TargetReload>,
+    },
+}
+
+/// A command that makes a server read its files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetReload {
+    /// Program and arguments; never empty.
+    pub command: Vec<String>,
+    /// How long it may take; 1 s to 5 min.
+    pub timeout: Duration,
 }
 
 /// Response rate limiting of UDP, per client network; loopback is never limited.

@@ -10,17 +10,14 @@ pub(super) const TYPE_NS: u16 = 2;
 pub(super) const TYPE_SOA: u16 = 6;
 
 /// The time after which a secondary asks for the serial by itself.
-pub(super) const REFRESH: Duration = Duration::from_secs(300);
-/// Seconds after which it retries, and gives the zone up.
-const RETRY: u32 = 60;
-const EXPIRE: u32 = 14 * 24 * 3600;
+pub(super) const REFRESH: Duration = Duration::from_secs(Publication::REFRESH as u64);
 
 /// The SOA record without its owner name.
 pub(super) fn soa(publication: &Publication, serial: u32, ttl: u32) -> Vec<u8> {
-    let primary = publication.name_servers.first().unwrap_or(&publication.hostmaster);
-    let mut data = primary.to_wire();
+    let mut data = publication.primary().to_wire();
     data.extend(publication.hostmaster.to_wire());
-    for number in [serial, REFRESH.as_secs() as u32, RETRY, EXPIRE, publication.negative_ttl] {
+    let timers = [Publication::REFRESH, Publication::RETRY, Publication::EXPIRE];
+    for number in [serial].into_iter().chain(timers).chain([publication.negative_ttl]) {
         data.extend(number.to_be_bytes());
     }
     record(TYPE_SOA, ttl, &data)

@@ -41,6 +41,22 @@ pub struct Publication {
     pub serial_at_least: Option<u32>,
 }
 
+impl Publication {
+    /// Seconds after which a secondary asks for the serial, retries, and gives the zone up: the SOA's
+    /// REFRESH, RETRY and EXPIRE (RFC 1035 section 3.3.13).
+    pub const REFRESH: u32 = 300;
+    /// See [`REFRESH`](Self::REFRESH).
+    pub const RETRY: u32 = 60;
+    /// See [`REFRESH`](Self::REFRESH).
+    pub const EXPIRE: u32 = 14 * 24 * 3600;
+
+    /// The SOA's MNAME: the first name server.
+    #[must_use]
+    pub fn primary(&self) -> &DnsName {
+        self.name_servers.first().unwrap_or(&self.hostmaster)
+    }
+}
+
 /// A catalog zone of version 2 (RFC 9432).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Catalog {
