@@ -2,6 +2,7 @@
 
 pub mod exchange;
 pub mod tsig;
+pub mod zone_file;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};

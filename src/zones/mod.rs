@@ -14,6 +14,7 @@ pub mod guard;
 pub mod journal;
 mod name;
 mod observation;
+mod overrides;
 mod policy;
 mod prefix;
 mod resource_id;
@@ -33,6 +34,7 @@ pub use observation::{
     Application, ApplicationOutcome, ConnectionState, Endpoint, EndpointFacts, EndpointOutcome,
     FqdnAddresses, GroupZone, InterfaceRead, LinkResource, MemberAddress, Observation, ZoneGroupRead,
 };
+pub use overrides::Override;
 pub use policy::{Catalog, EndpointPolicy, GuardPolicy, Publication};
 pub use prefix::{Prefix, PrefixError};
 pub use resource_id::{ResourceId, ResourceIdError, is_plain, same_name};
