@@ -12,5 +12,6 @@ pub mod serve;
 pub mod simulator;
 pub mod store;
 pub mod sync;
+pub mod targets;
 pub mod wire;
 pub mod zones;

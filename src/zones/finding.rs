@@ -123,6 +123,8 @@ kinds! {
     SecondaryLagging = "secondary-lagging", Error;
     /// A secondary refuses to be told of changes.
     NotifyRefused = "notify-refused", Warning;
+    /// A target could not be brought up to date.
+    TargetFailing = "target-failing", Error;
     /// State could not be written.
     StoreFailed = "store-failed", Error;
     /// Unreadable state was moved aside at start, or will be before anything is saved.

@@ -1,0 +1,178 @@
+//! Targets: servers and machines that are kept in step by writing to them.
+//!
+//! Each has a task of its own, so that one that is away, full or broken holds up no other. A task has
+//! one generation to apply at a time; a newer one takes the place of one that waits. What does not
+//! succeed is tried again, and what was right is looked at again, because others may change it.
+//!
+//! Nothing is written before every application was read once: with a lost state, files would lose the
+//! names of those that are missing. And nothing but what is ours is written: a block with markers, files
+//! that begin with our sign.
+
+mod error;
+pub mod export;
+mod hosts;
+mod metrics;
+mod reload;
+mod replace;
+mod state;
+mod task;
+#[cfg(test)]
+mod tests;
+mod writer;
+mod zone_files;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub use metrics::TargetMetrics;
+pub use state::TargetState;
+
+use crate::config::Target;
+use crate::zones::{Finding, Generation};
+use task::Watched;
+
+/// All targets, and the tasks that write them.
+pub struct Targets {
+    inner: Mutex<Inner>,
+    metrics: TargetMetrics,
+    deaths: mpsc::UnboundedSender<String>,
+}
+
+struct Inner {
+    generation: Option<Arc<Generation>>,
+    tasks: BTreeMap<String, Task>,
+}
+
+struct Task {
+    watched: Arc<Watched>,
+    stop: CancellationToken,
+    handle: JoinHandle<()>,
+}
+
+impl Targets {
+    /// No target yet. The other end of `deaths` learns of tasks that end unasked.
+    #[must_use]
+    pub fn new(metrics: TargetMetrics, deaths: mpsc::UnboundedSender<String>) -> Self {
+        let inner = Inner { generation: None, tasks: BTreeMap::new() };
+        Self { inner: Mutex::new(inner), metrics, deaths }
+    }
+
+    /// Takes a configuration. Targets that are the same keep their state, others begin anew, and those
+    /// that are not in it end; what they hold stays as it is. Needs a tokio runtime around it.
+    pub async fn configure(&self, targets: &[Target]) {
+        let wanted: BTreeMap<&String, &Target> =
+            targets.iter().map(|target| (&target.name, target)).collect();
+        let mut ending = Vec::new();
+        {
+            let mut inner = lock(&self.inner);
+            let (stay, go): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut inner.tasks)
+                .into_iter()
+                .partition(|(name, task)| wanted.get(name).is_some_and(|t| **t == task.watched.target));
+            inner.tasks = stay;
+            for (name, task) in go {
+                if !wanted.contains_key(&name) {
+                    self.metrics.forget(&name);
+                    let place = task.watched.state().place;
+                    tracing::info!(target_name = %name, %place, "no target any more; what was written there stays");
+                }
+                ending.push(task);
+            }
+        }
+        // Before another task writes the same files.
+        end(ending).await;
+        let mut inner = lock(&self.inner);
+        for (name, target) in wanted {
+            if !inner.tasks.contains_key(name) {
+                let task = self.start(target, inner.generation.as_ref());
+                inner.tasks.insert(name.clone(), task);
+            }
+        }
+    }
+
+    fn start(&self, target: &Target, generation: Option<&Arc<Generation>>) -> Task {
+        let watched = Arc::new(Watched::new(target.clone(), self.metrics.target(&target.name)));
+        if let Some(generation) = generation {
+            watched.publish(generation);
+        }
+        let stop = CancellationToken::new();
+        let obituary = Obituary { deaths: self.deaths.clone(), who: Some(target.name.clone()) };
+        let (written, stopped) = (watched.clone(), stop.clone());
+        let handle = tokio::spawn(async move {
+            task::run(&written, &stopped).await;
+            obituary.expected();
+        });
+        Task { watched, stop, handle }
+    }
+
+    /// Brings all targets to a generation, as soon as secondaries may have it.
+    pub fn publish(&self, generation: Arc<Generation>) {
+        let mut inner = lock(&self.inner);
+        if inner.generation.as_ref().is_some_and(|current| Arc::ptr_eq(current, &generation)) {
+            return;
+        }
+        inner.tasks.values().for_each(|task| task.watched.publish(&generation));
+        inner.generation = Some(generation);
+    }
+
+    /// What is known of each.
+    #[must_use]
+    pub fn states(&self) -> Vec<TargetState> {
+        lock(&self.inner).tasks.values().map(|task| task.watched.state()).collect()
+    }
+
+    /// What a person should know of them.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        self.states().iter().filter_map(TargetState::finding).collect()
+    }
+
+    /// Ends all tasks and waits for them.
+    pub async fn stop(&self) {
+        let tasks = std::mem::take(&mut lock(&self.inner).tasks);
+        end(tasks.into_values().collect()).await;
+    }
+}
+
+impl Drop for Targets {
+    fn drop(&mut self) {
+        lock(&self.inner).tasks.values().for_each(|task| task.stop.cancel());
+    }
+}
+
+async fn end(tasks: Vec<Task>) {
+    tasks.iter().for_each(|task| task.stop.cancel());
+    for task in tasks {
+        // A panic has been reported through `deaths`.
+        let _ = task.handle.await;
+    }
+}
+
+/// Reports the end of a task, unless it was expected; a panic too.
+struct Obituary {
+    deaths: mpsc::UnboundedSender<String>,
+    who: Option<String>,
+}
+
+impl Obituary {
+    fn expected(mut self) {
+        self.who = None;
+    }
+}
+
+impl Drop for Obituary {
+    fn drop(&mut self) {
+        if let Some(name) = self.who.take() {
+            // Nobody is told while everything ends.
+            let _ = self.deaths.send(format!("the task of target {name}"));
+        }
+    }
+}
+
+/// What a panic elsewhere left is still the best that is known.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

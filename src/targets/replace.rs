@@ -1,0 +1,285 @@
+//! Files that are replaced as a whole: whoever reads one sees the old content or the new one.
+//!
+//! The new content is written beside the file, synced and renamed over it. Mode, owner and group stay;
+//! a symbolic link is followed, so that the link stays too. After an error the old file is as it was and
+//! nothing is left beside it. A process that is killed in between leaves a file whose name is always the
+//! same; the next write removes it.
+//!
+//! Some files cannot be replaced: one that is mounted by itself, as containers have `/etc/hosts`, and one
+//! in a directory that may not be written. Where the operator says so they are written in place; when
+//! that fails the old content is written back.
+
+use std::ffi::OsString;
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Read, Seek, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+
+/// The largest file that is read: many times any hosts file, and zones of a million records.
+const LIMIT: u64 = 256 << 20;
+
+/// How often a file is merged anew because somebody else wrote it meanwhile.
+const ATTEMPTS: usize = 5;
+
+/// The mode of a file that was not there.
+const MODE: u32 = 0o644;
+
+/// Why a file could not be read or written; it is as it was.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReplaceError {
+    /// A file operation failed.
+    #[error("{action} {}: {source}{}", path.display(), hint(source))]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A directory, a device.
+    #[error("{} is no regular file; name one", .0.display())]
+    Irregular(PathBuf),
+    /// Too long to be what it should be.
+    #[error("{} has more than {} MiB; name another file", .0.display(), LIMIT >> 20)]
+    TooLong(PathBuf),
+    /// It can only be written in place.
+    #[error(
+        "{} cannot be replaced ({reason}): mount its directory instead of the file, let the daemon write the \
+         directory, or set in_place = true, which is not atomic",
+        path.display()
+    )]
+    InPlaceOnly {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// Somebody else writes it again and again.
+    #[error("{} is written by somebody else all the time", .0.display())]
+    Busy(PathBuf),
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::NotFound => "; create it, or correct the path",
+        ErrorKind::PermissionDenied => {
+            "; let the user that runs the daemon read and write it and its directory"
+        }
+        ErrorKind::ReadOnlyFilesystem => {
+            "; mount it writable (systemd: ReadWritePaths= in a drop-in of the service)"
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "; free space, the old content is in force",
+        _ => "",
+    }
+}
+
+/// A file's content and what it is.
+struct Existing {
+    /// Where it really is.
+    path: PathBuf,
+    content: Vec<u8>,
+    metadata: Metadata,
+}
+
+/// What became of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    /// It was like that already.
+    Same,
+    /// It was replaced, or would have been.
+    New,
+}
+
+/// How files are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// Look only.
+    Dry,
+    /// Replace.
+    Replace,
+    /// Replace, or write in place where that is impossible.
+    InPlace,
+}
+
+/// Lets `make` make the new content of a file from the old one, which is missing when the file is.
+///
+/// # Errors
+/// That of `make`, or when the file cannot be read or written; it is untouched then.
+pub(super) fn update<E: From<ReplaceError>>(
+    path: &Path,
+    manner: Manner,
+    make: impl Fn(Option<&[u8]>) -> Result<Vec<u8>, E>,
+) -> Result<Written, E> {
+    for _ in 0..ATTEMPTS {
+        let existing = read(path)?;
+        let content = make(existing.as_ref().map(|existing| existing.content.as_slice()))?;
+        if existing.as_ref().is_some_and(|existing| existing.content == content) {
+            return Ok(Written::Same);
+        }
+        if manner == Manner::Dry || write(path, existing.as_ref(), &content, manner)? {
+            return Ok(Written::New);
+        }
+    }
+    Err(ReplaceError::Busy(path.to_owned()).into())
+}
+
+/// The file behind a path; nothing when there is none.
+fn read(path: &Path) -> Result<Option<Existing>, ReplaceError> {
+    let path = match fs::canonicalize(path) {
+        Ok(path) => path,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            // A link to nowhere is no file that is missing.
+            return match fs::symlink_metadata(path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+                _ => Err(failed("cannot find", path)(error)),
+            };
+        }
+        Err(error) => return Err(failed("cannot find", path)(error)),
+    };
+    // Before opening, which would wait at a named pipe.
+    if !fs::metadata(&path).map_err(failed("cannot read", &path))?.is_file() {
+        return Err(ReplaceError::Irregular(path));
+    }
+    let file = File::open(&path).map_err(failed("cannot read", &path))?;
+    let metadata = file.metadata().map_err(failed("cannot read", &path))?;
+    let mut content = Vec::new();
+    file.take(LIMIT + 1).read_to_end(&mut content).map_err(failed("cannot read", &path))?;
+    if content.len() as u64 > LIMIT {
+        return Err(ReplaceError::TooLong(path));
+    }
+    Ok(Some(Existing { path, content, metadata }))
+}
+
+/// Writes a file; says no when somebody else has written it since it was read.
+fn write(
+    path: &Path,
+    existing: Option<&Existing>,
+    content: &[u8],
+    manner: Manner,
+) -> Result<bool, ReplaceError> {
+    let real = existing.map_or(path, |existing| &existing.path);
+    let beside = beside(real);
+    let made = make(&beside, existing.map(|existing| &existing.metadata), content);
+    let replaced = made.and_then(|()| {
+        if !is_unchanged(real, existing) {
+            return Ok(false);
+        }
+        fs::rename(&beside, real).map_err(failed("cannot replace", real)).map(|()| true)
+    });
+    if !matches!(replaced, Ok(true)) {
+        // What was not made is not there.
+        let _ = fs::remove_file(&beside);
+    }
+    match (replaced, existing) {
+        (Ok(true), _) => {
+            let directory = real.parent().unwrap_or_else(|| Path::new("/"));
+            let synced = File::open(directory).and_then(|directory| directory.sync_all());
+            synced.map_err(failed("cannot sync", directory)).map(|()| true)
+        }
+        (Ok(false), _) => Ok(false),
+        (Err(error), Some(existing)) => match obstacle(&error) {
+            None => Err(error),
+            Some(_) if manner == Manner::InPlace => in_place(existing, content),
+            Some(reason) if can_be_written(&existing.path) => {
+                Err(ReplaceError::InPlaceOnly { path: existing.path.clone(), reason })
+            }
+            Some(_) => Err(error),
+        },
+        (Err(error), None) => Err(error),
+    }
+}
+
+/// Writes a new file with the owner and mode of the old one.
+fn make(beside: &Path, like: Option<&Metadata>, content: &[u8]) -> Result<(), ReplaceError> {
+    match fs::remove_file(beside) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            return Err(failed("cannot remove", beside)(error));
+        }
+        _ => {}
+    }
+    // Nobody else can have put a link there meanwhile.
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(beside);
+    let mut file = file.map_err(failed("cannot create", beside))?;
+    let mode = like.map_or(MODE, |like| like.mode() & 0o7777);
+    if let Some(like) = like {
+        let own = file.metadata().map_err(failed("cannot create", beside))?;
+        if (own.uid(), own.gid()) != (like.uid(), like.gid()) {
+            let owner = Some(like.uid()).filter(|uid| *uid != own.uid());
+            let group = Some(like.gid()).filter(|gid| *gid != own.gid());
+            fchown(&file, owner, group).map_err(failed("cannot keep the owner of", beside))?;
+        }
+    }
+    file.set_permissions(Permissions::from_mode(mode)).map_err(failed("cannot set the mode of", beside))?;
+    file.write_all(content).and_then(|()| file.sync_all()).map_err(failed("cannot write", beside))
+}
+
+/// Whether a file is still the one that was read.
+fn is_unchanged(path: &Path, existing: Option<&Existing>) -> bool {
+    match (fs::metadata(path), existing) {
+        (Ok(now), Some(existing)) => {
+            let of = |m: &Metadata| (m.dev(), m.ino(), m.len(), m.mtime(), m.mtime_nsec());
+            of(&now) == of(&existing.metadata)
+        }
+        (Err(error), None) => error.kind() == ErrorKind::NotFound,
+        _ => false,
+    }
+}
+
+/// Why a file cannot be replaced though it might be written.
+fn obstacle(error: &ReplaceError) -> Option<String> {
+    let ReplaceError::Io { source, .. } = error else { return None };
+    match Errno::from_io_error(source)? {
+        Errno::BUSY | Errno::XDEV => Some("it is mounted by itself".to_owned()),
+        Errno::ACCESS | Errno::PERM | Errno::ROFS => {
+            Some(format!("beside it nothing can be written: {source}"))
+        }
+        _ => None,
+    }
+}
+
+fn can_be_written(path: &Path) -> bool {
+    OpenOptions::new().write(true).open(path).is_ok()
+}
+
+/// Writes into the file; when that fails, what was there before.
+fn in_place(existing: &Existing, content: &[u8]) -> Result<bool, ReplaceError> {
+    let path = &existing.path;
+    let mut file = OpenOptions::new().write(true).open(path).map_err(failed("cannot write", path))?;
+    if !is_unchanged(path, Some(existing)) {
+        return Ok(false);
+    }
+    let mut write = |content: &[u8]| {
+        file.rewind()?;
+        file.write_all(content)?;
+        file.set_len(content.len() as u64)?;
+        file.sync_all()
+    };
+    if let Err(source) = write(content) {
+        // Needs no space that the file does not have.
+        write(&existing.content).map_err(failed("cannot write back the old content of", path))?;
+        return Err(failed("cannot write", path)(source));
+    }
+    Ok(true)
+}
+
+/// A file of ours beside another one. Servers that read whole directories pass over such names.
+pub(super) fn beside(path: &Path) -> PathBuf {
+    named(path, "new")
+}
+
+/// `.NAME.privatelink-dns-WHAT` in the same directory.
+pub(super) fn named(path: &Path, what: &str) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".privatelink-dns-");
+    name.push(what);
+    path.with_file_name(name)
+}
+
+pub(super) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ReplaceError {
+    let path = path.to_owned();
+    move |source| ReplaceError::Io { action, path, source }
+}
