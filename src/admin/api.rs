@@ -13,12 +13,14 @@ use axum::routing::{get, post};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::export;
 use super::host;
 use super::metrics::Metrics;
 use super::status::{Status, records};
 use super::token::Token;
 use crate::serve::Secondaries;
 use crate::sync::{Command, Handle, Selection, Stopped};
+use crate::targets::Targets;
 use crate::zones::{DnsName, ResourceId, Severity};
 
 /// The engine gives a pulse every second; without one for this long it hangs.
@@ -33,6 +35,8 @@ pub struct Admin {
     pub engine: Handle,
     /// Who takes the zones over.
     pub secondaries: Arc<Secondaries>,
+    /// What is kept in step by writing to it.
+    pub targets: Arc<Targets>,
     /// The counters.
     pub metrics: Metrics,
     /// What write requests have to carry.
@@ -86,6 +90,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
     let api = Router::new()
         .route("/api/v1/status", get(status))
         .route("/api/v1/records", get(all_records))
+        .route("/api/v1/export/{format}", get(export::get))
         .merge(write)
         .route_layer(middleware::from_fn(own_host));
     // What monitoring asks for may be asked by any name.
@@ -127,7 +132,8 @@ async fn readyz(State(admin): State<Arc<Admin>>) -> Response {
 }
 
 async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
-    match admin.metrics.render(&admin.engine.view(), &admin.secondaries.summaries(Timestamp::now())) {
+    let secondaries = admin.secondaries.summaries(Timestamp::now());
+    match admin.metrics.render(&admin.engine.view(), &secondaries, &admin.targets.states()) {
         Ok(text) => {
             ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
         }
@@ -137,7 +143,7 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
 
 async fn status(State(admin): State<Arc<Admin>>) -> Response {
     let secondaries = admin.secondaries.states(Timestamp::now());
-    json(StatusCode::OK, &Status::of(&admin.engine.view(), &secondaries))
+    json(StatusCode::OK, &Status::of(&admin.engine.view(), &secondaries, &admin.targets.states()))
 }
 
 async fn all_records(State(admin): State<Arc<Admin>>) -> Response {
@@ -199,7 +205,7 @@ async fn authorize(State(admin): State<Arc<Admin>>, request: Request, next: Next
     }
 }
 
-fn problem(code: StatusCode, error: &str) -> Response {
+pub(super) fn problem(code: StatusCode, error: &str) -> Response {
     json(code, &serde_json::json!({ "error": error }))
 }
 
@@ -228,7 +234,9 @@ mod tests {
         let metrics = crate::serve::SecondaryMetrics::new(&registry).expect("metrics");
         let (secondaries, _raises) = Secondaries::new(metrics, tokio::sync::mpsc::unbounded_channel().0);
         let secondaries = Arc::new(secondaries);
-        let admin = Admin { engine, secondaries, metrics: Metrics::new(registry), token };
+        let metrics = crate::targets::TargetMetrics::new(&registry).expect("metrics");
+        let targets = Arc::new(Targets::new(metrics, tokio::sync::mpsc::unbounded_channel().0));
+        let admin = Admin { engine, secondaries, targets, metrics: Metrics::new(registry), token };
         assert_eq!(livez(State(Arc::new(admin))).await.status(), StatusCode::SERVICE_UNAVAILABLE);
     }
 }

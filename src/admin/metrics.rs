@@ -12,6 +12,7 @@ use prometheus::{Encoder, GaugeVec, IntCounter, IntCounterVec, IntGaugeVec, Opts
 use crate::azure::{Observer, Operation, TokenError};
 use crate::serve::SecondarySummary;
 use crate::sync::View;
+use crate::targets::TargetState;
 use crate::zones::{FindingKind, Form, ResourceId, Severity};
 
 /// The label of all zones for single names together.
@@ -33,9 +34,14 @@ impl Metrics {
     ///
     /// # Errors
     /// When a metric is inconsistent, which a test rules out.
-    pub fn render(&self, view: &View, secondaries: &[SecondarySummary]) -> prometheus::Result<String> {
+    pub fn render(
+        &self,
+        view: &View,
+        secondaries: &[SecondarySummary],
+        targets: &[TargetState],
+    ) -> prometheus::Result<String> {
         let mut families = self.registry.gather();
-        families.extend(gauges(view, secondaries)?.gather());
+        families.extend(gauges(view, secondaries, targets)?.gather());
         families.sort_by(|a, b| a.name().cmp(b.name()));
         let mut text = Vec::new();
         TextEncoder::new().encode(&families, &mut text)?;
@@ -76,7 +82,11 @@ struct ZoneGauges {
     held: usize,
 }
 
-fn gauges(view: &View, secondaries: &[SecondarySummary]) -> prometheus::Result<Registry> {
+fn gauges(
+    view: &View,
+    secondaries: &[SecondarySummary],
+    targets: &[TargetState],
+) -> prometheus::Result<Registry> {
     let gauges = Gauges(Registry::new());
     let version = env!("CARGO_PKG_VERSION").to_owned();
     gauges.set("build_info", "The daemon's version.", ["version"], [([version], 1.0)])?;
@@ -106,6 +116,7 @@ fn gauges(view: &View, secondaries: &[SecondarySummary]) -> prometheus::Result<R
     zones(&gauges, view)?;
     findings(&gauges, view)?;
     self::secondaries(&gauges, secondaries)?;
+    self::targets(&gauges, targets)?;
     Ok(gauges.0)
 }
 
@@ -253,6 +264,43 @@ fn secondaries(gauges: &Gauges, secondaries: &[SecondarySummary]) -> prometheus:
         "When the secondary last took a zone or its changes over.",
         ["secondary"],
         each(&|summary| summary.transferred.map(seconds)),
+    )
+}
+
+fn targets(gauges: &Gauges, targets: &[TargetState]) -> prometheus::Result<()> {
+    let each = |value: &dyn Fn(&TargetState) -> Option<f64>| {
+        let values = targets.iter().filter_map(|target| Some(([target.name.clone()], value(target)?)));
+        values.collect::<Vec<_>>()
+    };
+    gauges.set(
+        "target_applied_generation",
+        "The number of the generation that the target holds.",
+        ["target"],
+        each(&|target| target.applied.map(|number| number as f64)),
+    )?;
+    gauges.set(
+        "target_last_success_timestamp_seconds",
+        "When the target was last seen or made to be right.",
+        ["target"],
+        each(&|target| target.last_success.map(seconds)),
+    )?;
+    gauges.set(
+        "target_pending",
+        "Whether there is a generation that the target does not hold yet.",
+        ["target"],
+        each(&|target| Some(flag(target.pending))),
+    )?;
+    gauges.set(
+        "target_failing",
+        "Whether the last attempt to bring the target up to date failed.",
+        ["target"],
+        each(&|target| Some(flag(target.error.is_some()))),
+    )?;
+    gauges.set(
+        "target_records",
+        "Address records or lines of the target.",
+        ["target"],
+        each(&|target| Some(target.records as f64)),
     )
 }
 

@@ -2,6 +2,7 @@
 //! that an operator may say.
 
 mod api;
+mod export;
 mod host;
 mod metrics;
 mod server;

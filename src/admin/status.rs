@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::serve::SecondaryState;
 use crate::sync::View;
+use crate::targets::TargetState;
 use crate::zones::{Absence, DnsName, Finding, FindingKind, Form, Hold, Needs, ResourceId, Severity, Source};
 
 /// The daemon's state at one moment.
@@ -32,6 +33,9 @@ pub struct Status {
     /// Who takes the zones over.
     #[serde(default)]
     pub secondaries: Vec<SecondaryStatus>,
+    /// What is kept in step by writing to it.
+    #[serde(default)]
+    pub targets: Vec<TargetStatus>,
     /// Held removals.
     pub holds: Vec<HoldStatus>,
     /// What a person should know, most important first.
@@ -138,6 +142,43 @@ pub struct SecondaryZoneStatus {
     pub seen: Option<u32>,
 }
 
+/// Something that is kept in step by writing to it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TargetStatus {
+    /// Its name.
+    pub name: String,
+    /// Its type, as in the configuration.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Where it is.
+    pub place: String,
+    /// It is told what would be written, and nothing is written.
+    pub dry_run: bool,
+    /// The generation that it holds.
+    pub generation: Option<u64>,
+    /// There is a generation that it does not hold yet.
+    pub pending: bool,
+    /// Its address records or lines.
+    pub records: usize,
+    /// When it was last seen or made to be right.
+    pub last_success: Option<Timestamp>,
+    /// What would be written, with `dry_run`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub planned: Option<String>,
+    /// Since when it fails, and how it failed last.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error: Option<TargetProblem>,
+}
+
+/// How a target fails.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TargetProblem {
+    /// Since when.
+    pub since: Timestamp,
+    /// What happened last, and what to do.
+    pub message: String,
+}
+
 /// A held removal.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct HoldStatus {
@@ -203,9 +244,9 @@ pub struct RecordStatus {
 }
 
 impl Status {
-    /// The status of a view, and of secondaries.
+    /// The status of a view, of secondaries and of targets.
     #[must_use]
-    pub fn of(view: &View, secondaries: &[SecondaryState]) -> Self {
+    pub fn of(view: &View, secondaries: &[SecondaryState], targets: &[TargetState]) -> Self {
         let generation = view.generation.as_deref();
         let share = |id: &ResourceId| generation.and_then(|g| g.shares.get(id));
         Self {
@@ -247,6 +288,7 @@ impl Status {
                 })
                 .collect(),
             secondaries: secondaries.iter().map(SecondaryStatus::of).collect(),
+            targets: targets.iter().map(TargetStatus::of).collect(),
             holds: view.holds.iter().map(HoldStatus::of).collect(),
             findings: view.findings.iter().map(FindingStatus::of).collect(),
         }
@@ -279,6 +321,27 @@ impl SecondaryStatus {
                     seen: zone.seen,
                 })
                 .collect(),
+        }
+    }
+}
+
+impl TargetStatus {
+    fn of(state: &TargetState) -> Self {
+        let problem = |(since, message): &(Timestamp, String)| TargetProblem {
+            since: *since,
+            message: message.clone(),
+        };
+        Self {
+            name: state.name.clone(),
+            kind: state.kind.to_owned(),
+            place: state.place.clone(),
+            dry_run: state.dry_run,
+            generation: state.applied,
+            pending: state.pending,
+            records: state.records,
+            last_success: state.last_success,
+            planned: state.planned.clone(),
+            error: state.error.as_ref().map(problem),
         }
     }
 }

@@ -5,6 +5,7 @@ mod client;
 mod decide;
 mod demo;
 mod descriptors;
+mod export;
 mod health;
 mod logging;
 mod plan;
@@ -99,6 +100,11 @@ enum Command {
     ///
     /// For container health checks and scripts. Exit codes: 0 healthy, 1 not.
     Health(health::Arguments),
+    /// Print the names for other DNS software
+    ///
+    /// From what the daemon has stored last, or with --daemon from what it serves now; before every
+    /// application was read once there is none. What is printed leaves names alone that are not ours.
+    Export(export::Arguments),
     /// Make keys for signed transfers, notifies and queries (TSIG)
     Tsig {
         #[command(subcommand)]
@@ -155,6 +161,7 @@ pub fn main() -> ExitCode {
         Command::Reject(arguments) => decide::main(&arguments, decide::Word::Reject),
         Command::Recipe(arguments) => recipe::main(&arguments),
         Command::Health(arguments) => health::main(&arguments),
+        Command::Export(arguments) => export::main(&arguments),
         Command::Tsig { action } => tsig::main(&action),
         Command::Completion { shell } => {
             let mut script = Vec::new();

@@ -13,6 +13,7 @@ use crate::azure::{Azure, Observer};
 use crate::config::Config;
 use crate::serve::{Listeners, Recursion, ResolverMetrics, Secondaries, Transfers};
 use crate::sync::{Command, Handle};
+use crate::targets::Targets;
 
 /// What a reload works with.
 pub(super) struct Reloader<'a> {
@@ -21,6 +22,7 @@ pub(super) struct Reloader<'a> {
     pub(super) observer: Arc<dyn Observer>,
     pub(super) resolver_metrics: &'a ResolverMetrics,
     pub(super) secondaries: &'a Secondaries,
+    pub(super) targets: &'a Targets,
     pub(super) filter: &'a Filter,
     /// The sockets came from systemd; the configured addresses are not used.
     pub(super) passed: bool,
@@ -45,6 +47,7 @@ impl Reloader<'_> {
                 let clients = (resolver, transfers.clone());
                 self.engine.ask(|reply| Command::Reload(config, client, clients, reply)).await?;
                 self.secondaries.configure(&current.transfer, &transfers).await;
+                self.targets.configure(&current.targets).await;
                 tracing::info!(file = %self.file.display(), "configuration reloaded");
             }
             Err(error) => {

@@ -24,6 +24,7 @@ use crate::serve::{
 };
 use crate::store::{Opened, Saved, Store};
 use crate::sync::{Command, Engine, Handle, Parts, Statistics};
+use crate::targets::{TargetMetrics, Targets};
 use crate::zones::{Finding, FindingKind};
 
 /// HTTP connections to the admin listener at a time.
@@ -88,6 +89,7 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
     let (deaths_sender, mut deaths) = mpsc::unbounded_channel();
     let (secondaries, raises) = Secondaries::new(secondary_metrics, deaths_sender.clone());
     let secondaries = Arc::new(secondaries);
+    let targets = Arc::new(Targets::new(TargetMetrics::new(&registry)?, deaths_sender.clone()));
     let transfers = Arc::new(Transfers::new(&config.transfer, secondaries.records())?);
     let image = Arc::new(Image::default());
     let serving = Arc::new(ArcSwap::from_pointee(Serving::new(image, &config.dns, recursion.clone(), None)));
@@ -123,16 +125,19 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
         statistics,
         secondaries: secondaries.clone(),
         raises,
+        targets: targets.clone(),
     };
     let (engine, handle) = Engine::open(parts, Timestamp::now()).await?;
     listeners.start()?;
     // Now they can transfer what they are notified of.
     secondaries.configure(&config.transfer, &transfers).await;
+    targets.configure(&config.targets).await;
     let stop = CancellationToken::new();
     let mut engine = tokio::spawn(engine.run(stop.clone()));
     let routes = admin::router(Arc::new(Admin {
         engine: handle.clone(),
         secondaries: secondaries.clone(),
+        targets: targets.clone(),
         metrics: Metrics::new(registry),
         token,
     }));
@@ -168,6 +173,7 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
                     observer,
                     resolver_metrics: &resolver_metrics,
                     secondaries: &secondaries,
+                    targets: &targets,
                     filter,
                     passed: is_passed,
                 };
@@ -208,6 +214,7 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
             let _ = (&mut admin).await;
         }
         secondaries.stop().await;
+        targets.stop().await;
         listeners.stop().await;
         if let Some(recursion) = recursion {
             recursion.resolver.stop().await;

@@ -109,6 +109,28 @@ fn overview(status: &Status, now: Timestamp) -> String {
         }));
         text += &format!("\n{}", table(&rows));
     }
+    if !status.targets.is_empty() {
+        let mut rows =
+            vec![row(["TARGET", "TYPE", "PLACE", "GENERATION", "RECORDS", "LAST SUCCESS", "STATE"])];
+        rows.extend(status.targets.iter().map(|target| {
+            let state = match (&target.error, &target.planned) {
+                (Some(error), _) => format!("failing for {}", age(error.since, now)),
+                (None, Some(planned)) => format!("dry run: {planned}"),
+                (None, None) if target.pending => "pending".to_owned(),
+                (None, None) => "current".to_owned(),
+            };
+            row([
+                &target.name,
+                &target.kind,
+                &target.place,
+                &target.generation.map_or_else(|| "none".to_owned(), |number| number.to_string()),
+                &target.records.to_string(),
+                &target.last_success.map_or_else(|| "never".to_owned(), |at| format!("{} ago", age(at, now))),
+                &state,
+            ])
+        }));
+        text += &format!("\n{}", table(&rows));
+    }
     if !status.holds.is_empty() {
         let mut rows = vec![row(["HELD REMOVAL", "SINCE", "POLLS", "NEEDS", "REASON"])];
         rows.extend(status.holds.iter().map(|hold| {

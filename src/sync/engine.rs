@@ -27,6 +27,7 @@ use crate::serve::{
     Context, Counters, Image, Raise, Recursion, Secondaries, Serving, Shared, Source, Transfers,
 };
 use crate::store::{Saved, Store, StoreError};
+use crate::targets::Targets;
 use crate::zones::{Finding, FindingKind, ResourceId};
 
 /// Events that wait while the engine works on one.
@@ -65,6 +66,8 @@ pub struct Parts {
     pub secondaries: Arc<Secondaries>,
     /// Serials that they have and that are greater than ours.
     pub raises: mpsc::Receiver<Raise>,
+    /// What is kept in step by writing to it.
+    pub targets: Arc<Targets>,
 }
 
 /// The engine.
@@ -92,6 +95,9 @@ pub struct Engine {
     raises: mpsc::Receiver<Raise>,
     /// What was last told of secondaries.
     secondary_findings: Vec<Finding>,
+    targets: Arc<Targets>,
+    /// What was last told of targets.
+    target_findings: Vec<Finding>,
     log: FindingLog,
     /// Members that public DNS was asked for, when this was last looked at.
     leaks: BTreeMap<String, u64>,
@@ -139,6 +145,8 @@ impl Engine {
             secondaries: parts.secondaries,
             raises: parts.raises,
             secondary_findings: Vec::new(),
+            targets: parts.targets,
+            target_findings: Vec::new(),
             log: FindingLog::default(),
             leaks: BTreeMap::new(),
             view: watch::Sender::new(Arc::new(View::empty(now))),
@@ -398,6 +406,7 @@ impl Engine {
         self.serving.store(Arc::new(serving));
         if let Some(source) = source {
             self.secondaries.publish(source.generation.clone());
+            self.targets.publish(source.generation.clone());
         }
         Ok(())
     }
@@ -427,6 +436,7 @@ impl Engine {
         if self.book.stale(now) != self.view.borrow().stale
             || leaks != self.leaks
             || secondaries != self.secondary_findings
+            || self.targets.findings() != self.target_findings
         {
             self.leaks = leaks;
             self.publish(now);
@@ -450,6 +460,8 @@ impl Engine {
         }));
         self.secondary_findings = self.secondaries.findings(now);
         findings.extend(self.secondary_findings.iter().cloned());
+        self.target_findings = self.targets.findings();
+        findings.extend(self.target_findings.iter().cloned());
         findings.sort_by_key(|f| f.kind.severity());
         self.log.update(&findings);
         let started = self.view.borrow().started;
@@ -462,6 +474,7 @@ impl Engine {
             holds: self.book.holds(),
             findings,
             complete: self.book.is_complete(),
+            released: self.book.is_released(),
             stale,
             configuration: self.configuration,
             token_expiry: self.azure.token_expiry(),

@@ -27,6 +27,8 @@ pub struct View {
     pub findings: Vec<Finding>,
     /// Every application has been observed at least once.
     pub complete: bool,
+    /// Every application was once read completely: others may take the zones over.
+    pub released: bool,
     /// Applications without a complete poll for too long.
     pub stale: BTreeSet<ResourceId>,
     /// How the last load of the configuration went.
@@ -57,6 +59,7 @@ impl View {
             holds: Vec::new(),
             findings: Vec::new(),
             complete: false,
+            released: false,
             stale: BTreeSet::new(),
             configuration: Loaded { successful: true, at: now },
             token_expiry: None,

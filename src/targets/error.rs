@@ -12,7 +12,7 @@ use crate::zones::DnsName;
 
 /// Why a target could not be brought up to date.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum TargetError {
+pub(crate) enum TargetError {
     /// A file could not be read or written.
     #[error(transparent)]
     Replace(#[from] ReplaceError),

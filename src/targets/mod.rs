@@ -17,7 +17,7 @@ mod replace;
 mod state;
 mod task;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod writer;
 mod zone_files;
 
@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use metrics::TargetMetrics;
 pub use state::TargetState;
+pub(crate) use zone_files::write_zone_file;
 
 use crate::config::Target;
 use crate::zones::{Finding, Generation};

@@ -21,7 +21,7 @@ const REST: Duration = Duration::from_millis(200);
 
 /// Why a reload failed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ReloadError {
+pub(crate) enum ReloadError {
     /// The program cannot be run.
     #[error("{command} cannot be run: {source}; correct `reload`, or install the program")]
     Start {
@@ -57,7 +57,7 @@ pub(super) enum ReloadError {
 
 /// The start of a command's output.
 #[derive(Debug, Default)]
-pub(super) struct Said(String);
+pub(crate) struct Said(String);
 
 impl std::fmt::Display for Said {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

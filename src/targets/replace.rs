@@ -28,7 +28,7 @@ const MODE: u32 = 0o644;
 
 /// Why a file could not be read or written; it is as it was.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ReplaceError {
+pub(crate) enum ReplaceError {
     /// A file operation failed.
     #[error("{action} {}: {source}{}", path.display(), hint(source))]
     Io {

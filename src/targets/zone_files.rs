@@ -69,6 +69,12 @@ impl Place {
     }
 }
 
+/// Replaces one zone file, unless it is somebody else's or that of a dynamic zone.
+pub(crate) fn write_zone_file(path: &Path, text: &str) -> Result<(), TargetError> {
+    check(path)?;
+    update(path, Manner::Replace, |existing| ours(path, existing, text)).map(|_| ())
+}
+
 /// Brings the files up to date.
 fn write(place: &Place, generation: &Generation, dry: bool, told: bool) -> Result<Outcome, TargetError> {
     let files: Vec<(PathBuf, String, usize)> = match place {

@@ -20,5 +20,6 @@ mod secondaries;
 mod state;
 mod support;
 mod systemd;
+mod targets;
 mod transfers;
 mod tsig;

@@ -10,6 +10,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::support::azure::Azure;
 use crate::support::dns::dig;
+use crate::support::eventually;
 use crate::support::home::Home;
 
 fn promtool() -> PathBuf {
@@ -77,9 +78,21 @@ async fn promtool_has_no_complaint_and_no_label_has_a_host_name() {
 async fn every_metric_that_the_readme_lists_is_there() {
     let azure = Azure::start().await;
     let mut home = Home::new(&azure);
-    home.settings.transfer = SECONDARY.to_owned();
+    let hosts = home.path("hosts");
+    std::fs::write(&hosts, "").expect("written");
+    let target = format!("[[target]]\nname = 'hosts'\ntype = 'hosts'\npath = {hosts:?}\n");
+    home.settings.transfer = format!("{SECONDARY}\n{target}");
     let daemon = home.start().await;
     daemon.shows(&azure).await;
+    eventually("a target", async || {
+        let targets = daemon.status().await.targets;
+        if targets.iter().any(|target| target.last_success.is_some()) {
+            Ok(())
+        } else {
+            Err(format!("{targets:?}"))
+        }
+    })
+    .await;
     let text = daemon.get("/metrics").await.1;
     let readme = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
     let section = readme.split("## Metrics").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("it");

@@ -10,7 +10,7 @@ fn rendered(book: &Book) -> String {
         holds: book.holds(),
         ..View::empty(at(0))
     };
-    Metrics::new(Registry::new()).render(&view, &[]).expect("consistent metrics")
+    Metrics::new(Registry::new()).render(&view, &[], &[]).expect("consistent metrics")
 }
 
 fn assert_has(text: &str, line: &str) {

@@ -19,6 +19,7 @@ use crate::serve::{Counters, Image, Secondaries, SecondaryMetrics, Serving};
 use crate::store::Store;
 use crate::sync::event::Event;
 use crate::sync::{Engine, EngineError, Handle, Parts, Statistics, View};
+use crate::targets::{TargetMetrics, Targets};
 use crate::zones::{FindingKind, Observation};
 
 struct Running {
@@ -46,6 +47,8 @@ impl Running {
         let now = Timestamp::now();
         let metrics = SecondaryMetrics::new(&registry).expect("metrics");
         let (secondaries, raises) = Secondaries::new(metrics, mpsc::unbounded_channel().0);
+        let metrics = TargetMetrics::new(&registry).expect("metrics");
+        let targets = Targets::new(metrics, mpsc::unbounded_channel().0);
         let parts = Parts {
             recursion: None,
             transfers: Arc::default(),
@@ -57,6 +60,7 @@ impl Running {
             counters: Arc::new(Counters::new().expect("counters")),
             statistics: Arc::new(Statistics::new(&registry).expect("statistics")),
             secondaries: Arc::new(secondaries),
+            targets: Arc::new(targets),
             raises,
             config,
         };

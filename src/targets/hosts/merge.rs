@@ -21,7 +21,7 @@ const NOTE: &str = "# Managed by privatelink-dns: the lines up to END are replac
 
 /// A block that cannot be replaced without guessing; lines are counted from 1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(in crate::targets) enum BrokenBlock {
+pub(crate) enum BrokenBlock {
     /// A BEGIN without an END below it.
     #[error("line {0} is `{BEGIN}`, and no `{END}` stands below it")]
     NoEnd(usize),

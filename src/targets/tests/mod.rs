@@ -13,21 +13,21 @@ use crate::zones::{
 
 const ENDPOINT: &str = "/subscriptions/s/resourceGroups/r/providers/Microsoft.Network/privateEndpoints/pe";
 
-pub(super) fn id(text: &str) -> ResourceId {
+pub(crate) fn id(text: &str) -> ResourceId {
     text.parse().expect("a resource id")
 }
 
 /// Public name, address, and whether it is the application's own.
-pub(super) type Row<'a> = (&'a str, &'a [[u8; 4]], bool);
+pub(crate) type Row<'a> = (&'a str, &'a [[u8; 4]], bool);
 
 /// A hub with two addresses, a namespace, and the application's own name.
-pub(super) const ROWS: [Row<'static>; 3] = [
+pub(crate) const ROWS: [Row<'static>; 3] = [
     ("contoso.azureiotcentral.com", &[[10, 1, 0, 4]], true),
     ("iotc-1.azure-devices.net", &[[10, 1, 0, 5], [10, 2, 0, 5]], false),
     ("iothub-ns-1.servicebus.windows.net", &[[10, 1, 0, 6]], false),
 ];
 
-pub(super) fn shares(rows: &[Row<'_>]) -> Shares {
+pub(crate) fn shares(rows: &[Row<'_>]) -> Shares {
     let application = id("/subscriptions/s/resourceGroups/r/providers/Microsoft.IoTCentral/iotApps/contoso");
     let mut share = Share::empty(application.clone());
     let mut endpoint = EndpointShare::default();
@@ -50,7 +50,7 @@ pub(super) fn shares(rows: &[Row<'_>]) -> Shares {
     BTreeMap::from([(application, share.into())])
 }
 
-pub(super) fn publication() -> Publication {
+pub(crate) fn publication() -> Publication {
     Publication {
         privatelink_zones: true,
         per_name_zones: false,
@@ -67,13 +67,13 @@ pub(super) fn publication() -> Publication {
 }
 
 /// A generation that follows another one, or nothing.
-pub(super) fn follow(before: Option<&Generation>, rows: &[Row<'_>], publication: &Publication) -> Generation {
+pub(crate) fn follow(before: Option<&Generation>, rows: &[Row<'_>], publication: &Publication) -> Generation {
     let seconds = 1_755_216_000 + before.map_or(0, |before| before.number as i64);
     let at = Timestamp::from_second(seconds).expect("a time");
     generation::succeed(before, shares(rows), publication, "a test", at).expect("a change").0
 }
 
 /// The generation of [`ROWS`].
-pub(super) fn generation() -> Generation {
+pub(crate) fn generation() -> Generation {
     follow(None, &ROWS, &publication())
 }
