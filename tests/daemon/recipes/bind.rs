@@ -9,7 +9,7 @@ use crate::support::server::Server;
 
 /// How BIND finds the names that no recipe is about.
 #[derive(Clone, Copy)]
-enum Way {
+pub(super) enum Way {
     /// It asks another resolver.
     Forwarders,
     /// It starts at the root.
@@ -18,7 +18,7 @@ enum Way {
 
 use Way::{Forwarders, Root};
 
-async fn named(site: &Site, way: Way, recipe: &str) -> Server {
+pub(super) async fn named(site: &Site, way: Way, recipe: &str) -> Server {
     validating(site, way, "no", recipe).await
 }
 

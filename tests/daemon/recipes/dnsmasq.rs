@@ -4,7 +4,7 @@ use super::{PUBLIC, SUFFIXES, Site, addresses, for_privatelink_zones, gives, rec
 use crate::support::server::Server;
 
 /// dnsmasq with a recipe and public DNS for everything else.
-async fn dnsmasq(site: &Site, recipe: &str) -> Server {
+pub(super) async fn dnsmasq(site: &Site, recipe: &str) -> Server {
     let daemon = format!("{}#{}", site.daemon.dns().ip(), site.daemon.dns().port());
     let recipe = recipe.replace("127.0.0.1#5300", &daemon);
     let (server, public) = (site.server, site.public.address);

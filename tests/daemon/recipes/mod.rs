@@ -2,6 +2,7 @@
 
 mod bind;
 mod dnsmasq;
+mod export;
 mod unbound;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -34,7 +35,7 @@ struct Site {
     public: PublicDns,
     daemon: Daemon,
     server: SocketAddr,
-    _home: Home,
+    home: Home,
 }
 
 impl Site {
@@ -76,7 +77,7 @@ impl Site {
         home.settings.resolver = resolver(public.address);
         let daemon = home.start().await;
         daemon.shows(&azure).await;
-        Self { azure, public, daemon, server: address(1, port), _home: home }
+        Self { azure, public, daemon, server: address(1, port), home }
     }
 
     /// The public name of the first hub.

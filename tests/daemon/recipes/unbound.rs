@@ -7,14 +7,14 @@ use crate::support::public::{Manners, PublicDns};
 use crate::support::server::Server;
 
 /// No validation, because public DNS has no signatures here.
-const PLAIN: &str = "module-config: \"iterator\"";
+pub(super) const PLAIN: &str = "module-config: \"iterator\"";
 /// Validation from the real root's key on.
 const VALIDATING: &str =
     "trust-anchor: \". DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D\"";
 
 /// Unbound with a recipe, a line more, and everything else at public DNS: as a `forward`er's client, or
 /// by itself as from a `stub` at the root.
-async fn unbound(site: &Site, way: &str, line: &str, recipe: &str) -> Server {
+pub(super) async fn unbound(site: &Site, way: &str, line: &str, recipe: &str) -> Server {
     let daemon = format!("{}@{}", site.daemon.dns().ip(), site.daemon.dns().port());
     let recipe = recipe.replace("127.0.0.1@5300", &daemon);
     let (server, public) = (site.server, site.public.address);
