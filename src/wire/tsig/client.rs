@@ -107,7 +107,7 @@ impl Verifier {
     pub fn verify(&mut self, message: &mut Vec<u8>, now: u64) -> Result<(), ResponseError> {
         let found = record::find(message).map_err(|_| ResponseError::Malformed)?;
         let Some(found) = found else { return self.pass_unsigned(message) };
-        let refused = found.data.error.map(|code| refusal(code.into(), &found.data.other));
+        let refused = found.data.error.map(|code| Refusal::new(code.into(), &found.data.other));
         let mac = &found.data.mac;
         if let (true, Some(refusal)) = (mac.is_empty(), refused) {
             return Err(ResponseError::Refused(refusal));
@@ -159,17 +159,20 @@ impl Verifier {
     }
 }
 
-fn refusal(code: u16, other: &[u8]) -> Refusal {
-    match code {
-        16 => Refusal::BadSig,
-        17 => Refusal::BadKey,
-        18 => {
-            let time = <[u8; 6]>::try_from(other).ok();
-            Refusal::BadTime {
-                server: time.map(|t| t.iter().fold(0, |sum, octet| sum << 8 | u64::from(*octet))),
+impl Refusal {
+    /// What the error field of a TSIG record and its Other Data say.
+    pub(in crate::wire) fn new(code: u16, other: &[u8]) -> Self {
+        match code {
+            16 => Self::BadSig,
+            17 => Self::BadKey,
+            18 => {
+                let time = <[u8; 6]>::try_from(other).ok();
+                Self::BadTime {
+                    server: time.map(|t| t.iter().fold(0, |sum, octet| sum << 8 | u64::from(*octet))),
+                }
             }
+            22 => Self::BadTrunc,
+            code => Self::Other(code),
         }
-        22 => Refusal::BadTrunc,
-        code => Refusal::Other(code),
     }
 }

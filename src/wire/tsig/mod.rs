@@ -15,7 +15,7 @@
 mod client;
 mod file;
 mod key;
-mod record;
+pub(super) mod record;
 mod server;
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use super::key::Key;
 use crate::zones::DnsName;
 
 /// Octets of a header (RFC 1035 section 4.1.1).
-pub(super) const HEADER: usize = 12;
+pub(in crate::wire) const HEADER: usize = 12;
 
 const TYPE_TSIG: u16 = 250;
 const CLASS_ANY: u16 = 255;
@@ -19,19 +19,19 @@ const NAME: usize = 255;
 
 /// The message cannot be read, or its TSIG record is not as section 4.2 and 5.1 want it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(in crate::wire) struct Malformed;
 
 /// A message's TSIG record.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(in crate::wire) struct Found {
     /// The key's name in canonical wire format.
-    pub(super) owner: Vec<u8>,
+    pub(in crate::wire) owner: Vec<u8>,
     /// The algorithm's name in canonical wire format.
-    pub(super) algorithm: Vec<u8>,
+    pub(in crate::wire) algorithm: Vec<u8>,
     /// Its fields.
-    pub(super) data: TSIG,
+    pub(in crate::wire) data: TSIG,
     /// The message as its sender signed it: without the record, ARCOUNT lowered, with its original id.
-    pub(super) message: Vec<u8>,
+    pub(in crate::wire) message: Vec<u8>,
 }
 
 impl Found {
@@ -55,7 +55,7 @@ impl Found {
     }
 
     /// What the record adds to the digest.
-    pub(super) fn variables(&self) -> Variables<'_> {
+    pub(in crate::wire) fn variables(&self) -> Variables<'_> {
         let data = &self.data;
         Variables {
             time: data.time,
@@ -66,13 +66,13 @@ impl Found {
     }
 
     /// Whether the clocks agree (section 5.2.3).
-    pub(super) fn is_timely(&self, now: u64) -> bool {
+    pub(in crate::wire) fn is_timely(&self, now: u64) -> bool {
         now.abs_diff(self.data.time) <= u64::from(self.data.fudge)
     }
 }
 
 /// Finds the TSIG record, which has to be the last thing in the message.
-pub(super) fn find(message: &[u8]) -> Result<Option<Found>, Malformed> {
+pub(in crate::wire) fn find(message: &[u8]) -> Result<Option<Found>, Malformed> {
     let mut counts = [0; 4];
     for (i, count) in counts.iter_mut().enumerate() {
         *count = number(message, 4 + 2 * i)?;
@@ -117,28 +117,36 @@ fn read(message: &[u8], start: usize) -> Result<Found, Malformed> {
 
 /// What is signed of a record beside its names: all fields but MAC and original id (section 4.3.3).
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Variables<'a> {
+pub(in crate::wire) struct Variables<'a> {
     /// Seconds since 1970, of which 48 bits are sent.
-    pub(super) time: u64,
+    pub(in crate::wire) time: u64,
     /// Seconds.
-    pub(super) fudge: u16,
+    pub(in crate::wire) fudge: u16,
     /// The extended RCODE.
-    pub(super) error: u16,
+    pub(in crate::wire) error: u16,
     /// Other Data.
-    pub(super) other: &'a [u8],
+    pub(in crate::wire) other: &'a [u8],
 }
 
 impl Variables<'_> {
     /// Adds all of them to a digest.
     pub(super) fn digest(&self, key: &Key, digest: &mut hmac::Context) {
-        digest.update(&key.name().to_wire());
-        digest.update(&CLASS_ANY.to_be_bytes());
-        digest.update(&[0; 4]);
-        digest.update(&key.algorithm().to_wire());
-        self.digest_timers(digest);
-        digest.update(&self.error.to_be_bytes());
-        digest.update(&length(self.other));
-        digest.update(self.other);
+        let names = (&*key.name().to_wire(), &*key.algorithm().to_wire());
+        self.octets(names, |octets| digest.update(octets));
+    }
+
+    /// Gives all of them with the names of key and algorithm, in the order in which they are signed.
+    pub(in crate::wire) fn octets(&self, names: (&[u8], &[u8]), mut to: impl FnMut(&[u8])) {
+        let (owner, algorithm) = names;
+        to(owner);
+        to(&CLASS_ANY.to_be_bytes());
+        to(&[0; 4]);
+        to(algorithm);
+        to(&time48(self.time));
+        to(&self.fudge.to_be_bytes());
+        to(&self.error.to_be_bytes());
+        to(&length(self.other));
+        to(self.other);
     }
 
     /// Adds those that later messages of a chain sign (section 5.3.1).
@@ -148,7 +156,13 @@ impl Variables<'_> {
     }
 
     /// Adds a TSIG record to a message of at least a header.
-    pub(super) fn append(&self, message: &mut Vec<u8>, names: (&[u8], &[u8]), mac: &[u8], original_id: u16) {
+    pub(in crate::wire) fn append(
+        &self,
+        message: &mut Vec<u8>,
+        names: (&[u8], &[u8]),
+        mac: &[u8],
+        original_id: u16,
+    ) {
         let (owner, algorithm) = names;
         message.extend_from_slice(owner);
         message.extend_from_slice(&TYPE_TSIG.to_be_bytes());
@@ -192,7 +206,7 @@ fn length(field: &[u8]) -> [u8; 2] {
 }
 
 /// A number of 16 bits, for example of the header.
-pub(super) fn number(message: &[u8], at: usize) -> Result<u16, Malformed> {
+pub(in crate::wire) fn number(message: &[u8], at: usize) -> Result<u16, Malformed> {
     match message.get(at..at + 2) {
         Some(&[high, low]) => Ok(u16::from_be_bytes([high, low])),
         _ => Err(Malformed),
