@@ -33,19 +33,10 @@ pub enum Mismatch {
 /// # Errors
 /// What does not match.
 pub fn check(query: &[u8], response: &[u8]) -> Result<(), Mismatch> {
-    let (Some(asked), Some(header)) = (query.get(..HEADER), response.get(..HEADER)) else {
-        return Err(Mismatch::Malformed);
-    };
-    if asked[..2] != header[..2] {
-        return Err(Mismatch::Id);
-    }
-    // QR, and the query's opcode.
-    if header[2] & 0x80 == 0 || (header[2] ^ asked[2]) & 0x78 != 0 {
-        return Err(Mismatch::Malformed);
-    }
+    let header = check_header(query, response)?;
     // Who does not know an opcode may leave the question out of its refusal.
     let rcode = header[3] & 0x0f;
-    if asked[2] & 0x78 != 0 && rcode != 0 && header[4..6] == [0, 0] {
+    if header[2] & 0x78 != 0 && rcode != 0 && header[4..6] == [0, 0] {
         return Ok(());
     }
     let question = question(query).ok_or(Mismatch::Malformed)?;
@@ -54,6 +45,25 @@ pub fn check(query: &[u8], response: &[u8]) -> Result<(), Mismatch> {
         Some(asked) if header[4..6] == [0, 1] && asked.eq_ignore_ascii_case(question) => Err(Mismatch::Case),
         _ => Err(Mismatch::Question),
     }
+}
+
+/// Checks that `response` has the header of a response to `request`; gives that header. That has to do where
+/// servers need not repeat the question, as for an update (RFC 2136 section 3.8), and nobody can forge.
+///
+/// # Errors
+/// What does not match.
+pub fn check_header<'a>(request: &[u8], response: &'a [u8]) -> Result<&'a [u8], Mismatch> {
+    let (Some(asked), Some(header)) = (request.get(..HEADER), response.get(..HEADER)) else {
+        return Err(Mismatch::Malformed);
+    };
+    if asked[..2] != header[..2] {
+        return Err(Mismatch::Id);
+    }
+    // QR, and the request's opcode.
+    if header[2] & 0x80 == 0 || (header[2] ^ asked[2]) & 0x78 != 0 {
+        return Err(Mismatch::Malformed);
+    }
+    Ok(header)
 }
 
 /// The one question of a query of our own, which has no compressed name.

@@ -1,5 +1,6 @@
 //! What both sides of a DNS conversation share: questions, answers that are checked, signatures.
 
+pub mod connection;
 pub mod exchange;
 pub mod tsig;
 pub mod zone_file;

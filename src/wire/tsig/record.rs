@@ -229,7 +229,7 @@ fn change_additionals(message: &mut [u8], change: impl FnOnce(u16) -> u16) {
 }
 
 /// The end of a name that may end in a pointer; where it points to does not matter here.
-pub(super) fn skip_name(message: &[u8], start: usize) -> Result<usize, Malformed> {
+pub(in crate::wire) fn skip_name(message: &[u8], start: usize) -> Result<usize, Malformed> {
     let mut at = start;
     loop {
         match *message.get(at).ok_or(Malformed)? {
