@@ -2,6 +2,7 @@
 
 pub mod connection;
 pub mod exchange;
+pub mod gss;
 pub mod tsig;
 pub mod zone_file;
 
