@@ -35,6 +35,7 @@ struct Site {
 impl Site {
     /// A domain controller with the accounts `sync` and `other`.
     fn start(directory: PathBuf, backend: Backend) -> Self {
+        assert!(rustix::process::geteuid().is_root(), "Samba's directory is made by root only");
         let (dns, kerberos, kpasswd, rpc) = (address(), address(), address(), address());
         crate::bind::configure(&directory, kerberos, "");
         let at = directory.join("krb5.conf");

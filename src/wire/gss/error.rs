@@ -28,16 +28,14 @@ pub enum GssError {
     },
     /// The keytab lacks the account, or is no keytab.
     #[error(
-        "{file} has no usable key of {principal} ({said}); look at what it has with `klist -k {file}`, and \
-         name an account that is in it or make it anew"
+        "{file} has no usable key of {principal}; look at what it has with `klist -k {file}`, and name an \
+         account that is in it or make it anew"
     )]
     NoKey {
         /// The keytab.
         file: PathBuf,
         /// The account.
         principal: String,
-        /// What Kerberos says.
-        said: String,
     },
     /// The ticket cache is empty, or is none.
     #[error("{file} has no usable ticket ({said}); fill it with kinit or k5start, or use a keytab")]
@@ -235,7 +233,7 @@ impl GssError {
         };
         let service = service.to_owned();
         let no_credential = match credential {
-            Credential::Keytab { .. } => |file, principal, said| Self::NoKey { file, principal, said },
+            Credential::Keytab { .. } => |file, principal, _| Self::NoKey { file, principal },
             Credential::Ccache { .. } => |file, _, said| Self::NoTicket { file, said },
             Credential::Password { .. } => |_, _, said| Self::Kerberos(said),
         };

@@ -7,6 +7,7 @@
 //! when they are dropped, and a safe function around each call.
 #![allow(unsafe_code)]
 
+use std::error::Error;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr;
 use std::sync::OnceLock;
@@ -161,7 +162,10 @@ impl Gss {
         // SAFETY: loading runs the initialisers of Kerberos' libraries, which set up mutexes and nothing
         // else. It is the library of that name and version that the system trusts.
         let library = unsafe { Library::new(FILE) };
-        let functions = library.and_then(Functions::of).map_err(|error| error.to_string())?;
+        let functions = library.and_then(Functions::of).map_err(|error| {
+            // What the loader says is below what was tried.
+            error.source().map_or_else(|| error.to_string(), ToString::to_string)
+        })?;
         Ok(Self(LOADED.get_or_init(|| functions)))
     }
 
