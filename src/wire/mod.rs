@@ -5,6 +5,7 @@ pub mod exchange;
 pub mod gss;
 pub mod tsig;
 pub mod zone_file;
+pub mod update;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
