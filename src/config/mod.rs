@@ -38,7 +38,8 @@ pub use file::parse;
 pub use load::{Contact, Loaded};
 pub use types::{
     Access, Azure, Cloud, Config, Credential, Discovery, Dns, Log, Notification, RateLimit, Resolver,
-    Secondary, Target, TargetKind, TargetReload, Tls, Transfer, Upstream, UpstreamTransport, UserAssigned,
+    Rfc2136, Secondary, ServerMode, Target, TargetKind, TargetReload, Tls, Transfer, Upstream,
+    UpstreamTransport, UserAssigned,
 };
 
 pub use crate::zones::{Prefix, PrefixError};

@@ -364,6 +364,38 @@ pub enum TargetKind {
     },
 }
 
+/// A server that stays primary and takes updates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rfc2136 {
+    /// The servers, at least one and at most 16.
+    pub servers: Vec<SocketAddr>,
+    /// Which of them are written to.
+    pub mode: ServerMode,
+    /// Small updates go over UDP.
+    pub udp: bool,
+    /// The name of the TSIG key that signs; it is in one of the key files of `[transfer]`.
+    pub key: Option<DnsName>,
+    /// The zones that may be written to; all that the server has when there is none.
+    pub zones: Vec<DnsName>,
+    /// Foreign records at our names are replaced instead of reported.
+    pub take_over: bool,
+    /// How often the server is asked for every record of ours; 10 s to 1 day.
+    pub check_interval: Duration,
+    /// Updates go to the server that a zone's SOA names.
+    pub find_primary: bool,
+    /// How often records that do not change are written again; 1 hour to 30 days.
+    pub refresh: Option<Duration>,
+}
+
+/// Which of several servers are written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerMode {
+    /// Each, as they know nothing of each other.
+    All,
+    /// The first that can be reached, as all hold the same.
+    Failover,
+}
+
 /// A command that makes a server read its files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetReload {

@@ -14,6 +14,8 @@ mod hosts;
 mod metrics;
 mod reload;
 mod replace;
+#[allow(dead_code)] // Until the next commit.
+mod rfc2136;
 mod state;
 mod task;
 #[cfg(test)]

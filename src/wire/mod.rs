@@ -4,8 +4,8 @@ pub mod connection;
 pub mod exchange;
 pub mod gss;
 pub mod tsig;
-pub mod zone_file;
 pub mod update;
+pub mod zone_file;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};

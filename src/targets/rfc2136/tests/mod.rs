@@ -1,0 +1,3 @@
+//! What plans promise, whatever happens.
+
+mod plan;
