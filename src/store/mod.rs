@@ -9,7 +9,7 @@ mod format;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -18,9 +18,6 @@ pub use format::{Saved, SavedError};
 
 /// The state file's name.
 const STATE: &str = "state.json";
-
-/// What is written before it takes the state file's place.
-const TEMPORARY: &str = "state.json.new";
 
 /// Held by the daemon that owns the directory.
 const LOCK: &str = "lock";
@@ -110,7 +107,7 @@ impl Store {
             Ok(None) => Opened::Empty,
             Ok(Some(saved)) => Opened::Saved(Box::new(saved)),
             Err(reason) => {
-                let path = store.free_name(now);
+                let path = free_name(directory, STATE, now);
                 store.aside = Some(path.clone());
                 match store.move_aside() {
                     Ok(()) => Opened::MovedAside { path, reason },
@@ -144,19 +141,7 @@ impl Store {
     /// When it could not be written; the old state is untouched then.
     pub fn save(&self, saved: &Saved) -> Result<(), StoreError> {
         self.move_aside()?;
-        let path = self.directory.join(TEMPORARY);
-        let file = options().truncate(true).open(&path).map_err(failed("cannot create", &path))?;
-        let mut writer = BufWriter::with_capacity(1 << 16, file);
-        saved
-            .write(&mut writer)
-            .and_then(|()| writer.flush())
-            .and_then(|()| writer.get_ref().sync_all())
-            .map_err(failed("cannot write", &path))?;
-        let state = self.directory.join(STATE);
-        fs::rename(&path, &state).map_err(failed("cannot replace", &state))?;
-        File::open(&self.directory)
-            .and_then(|directory| directory.sync_all())
-            .map_err(failed("cannot sync", &self.directory))
+        replace(&self.directory, STATE, |writer| saved.write(writer))
     }
 
     /// Moves unreadable state out of the way, unless that is done.
@@ -165,26 +150,58 @@ impl Store {
         let state = self.directory.join(STATE);
         fs::rename(&state, aside).map_err(failed("cannot move aside", &state))
     }
+}
 
-    /// A name beside the state file that nothing has yet.
-    fn free_name(&self, now: Timestamp) -> PathBuf {
-        let mut aside = self.directory.join(format!("{STATE}.unreadable-{}", now.as_second()));
-        let mut attempt = 1;
-        while aside.exists() {
-            aside = self.directory.join(format!("{STATE}.unreadable-{}-{attempt}", now.as_second()));
-            attempt += 1;
-        }
-        aside
+/// Replaces a file of the directory, `NAME` by way of `NAME.new`; afterwards it is on the disk. A file
+/// that root makes belongs to the owner of the directory, so that the daemon can go on with it.
+///
+/// # Errors
+/// When it could not be written; the old file is untouched then.
+pub(crate) fn replace(
+    directory: &Path,
+    name: &str,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> Result<(), StoreError> {
+    let path = directory.join(format!("{name}.new"));
+    let file = options().truncate(true).open(&path).map_err(failed("cannot create", &path))?;
+    let mut writer = BufWriter::with_capacity(1 << 16, file);
+    write(&mut writer)
+        .and_then(|()| writer.flush())
+        .and_then(|()| belong(writer.get_ref(), directory))
+        .and_then(|()| writer.get_ref().sync_all())
+        .map_err(failed("cannot write", &path))?;
+    let real = directory.join(name);
+    fs::rename(&path, &real).map_err(failed("cannot replace", &real))?;
+    File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed("cannot sync", directory))
+}
+
+pub(crate) fn belong(file: &File, directory: &Path) -> io::Result<()> {
+    let (own, wanted) = (file.metadata()?, fs::metadata(directory)?);
+    if own.uid() == 0 && wanted.uid() != 0 {
+        fchown(file, Some(wanted.uid()), Some(wanted.gid()))
+    } else {
+        Ok(())
     }
 }
 
-fn options() -> OpenOptions {
+/// A name for an unreadable file beside it that nothing has yet.
+pub(crate) fn free_name(directory: &Path, name: &str, now: Timestamp) -> PathBuf {
+    let mut aside = directory.join(format!("{name}.unreadable-{}", now.as_second()));
+    let mut attempt = 1;
+    while aside.exists() {
+        aside = directory.join(format!("{name}.unreadable-{}-{attempt}", now.as_second()));
+        attempt += 1;
+    }
+    aside
+}
+
+pub(crate) fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true).create(true).mode(0o600);
     options
 }
 
-fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+pub(crate) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     let path = path.to_owned();
     move |source| StoreError::Io { action, path, source }
 }

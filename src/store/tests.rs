@@ -191,7 +191,7 @@ fn a_torn_write_leaves_the_old_state() {
     let directory = tempfile::tempdir().expect("a directory");
     let (store, _) = Store::open(directory.path(), now()).expect("opens");
     store.save(&saved(2)).expect("saves");
-    fs::write(directory.path().join(TEMPORARY), b"{\"vers").expect("writes");
+    fs::write(directory.path().join("state.json.new"), b"{\"vers").expect("writes");
     drop(store);
     let (store, opened) = Store::open(directory.path(), now()).expect("opens");
     assert!(matches!(opened, Opened::Saved(loaded) if *loaded == saved(2)));
@@ -203,8 +203,8 @@ fn a_failed_save_says_where_and_keeps_the_old_state() {
     let directory = tempfile::tempdir().expect("a directory");
     let (store, _) = Store::open(directory.path(), now()).expect("opens");
     store.save(&saved(2)).expect("saves");
-    fs::create_dir(directory.path().join(TEMPORARY)).expect("in the way");
+    fs::create_dir(directory.path().join("state.json.new")).expect("in the way");
     let error = store.save(&saved(3)).expect_err("cannot write over a directory").to_string();
-    assert!(error.contains(TEMPORARY), "{error}");
+    assert!(error.contains("state.json.new"), "{error}");
     assert_eq!(Store::read(directory.path()).expect("reads"), Some(saved(2)));
 }
