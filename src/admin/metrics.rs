@@ -301,6 +301,12 @@ fn targets(gauges: &Gauges, targets: &[TargetState]) -> prometheus::Result<()> {
         "Address records or lines of the target.",
         ["target"],
         each(&|target| Some(target.records as f64)),
+    )?;
+    gauges.set(
+        "target_conflicts",
+        "Names at the target that somebody else has, and that were left alone.",
+        ["target"],
+        each(&|target| Some(target.conflicts() as f64)),
     )
 }
 

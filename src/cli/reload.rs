@@ -13,7 +13,7 @@ use crate::azure::{Azure, Observer};
 use crate::config::Config;
 use crate::serve::{Listeners, Recursion, ResolverMetrics, Secondaries, Transfers};
 use crate::sync::{Command, Handle};
-use crate::targets::Targets;
+use crate::targets::{Surroundings, Targets};
 
 /// What a reload works with.
 pub(super) struct Reloader<'a> {
@@ -37,7 +37,7 @@ impl Reloader<'_> {
         listeners: &mut Listeners,
     ) -> Result<(), Failure> {
         match self.prepare(current, azure, recursion, listeners).await {
-            Ok((config, client, resolver, transfers)) => {
+            Ok((config, client, resolver, transfers, surroundings)) => {
                 self.filter.set(&config.log);
                 if let Some(before) = recursion {
                     before.retire(resolver.as_ref(), self.resolver_metrics);
@@ -47,7 +47,7 @@ impl Reloader<'_> {
                 let clients = (resolver, transfers.clone());
                 self.engine.ask(|reply| Command::Reload(config, client, clients, reply)).await?;
                 self.secondaries.configure(&current.transfer, &transfers).await;
-                self.targets.configure(&current.targets).await;
+                self.targets.configure(&current.targets, &surroundings).await;
                 tracing::info!(file = %self.file.display(), "configuration reloaded");
             }
             Err(error) => {
@@ -65,7 +65,7 @@ impl Reloader<'_> {
         azure: &Arc<Azure>,
         recursion: &Option<Recursion>,
         listeners: &mut Listeners,
-    ) -> Result<(Arc<Config>, Arc<Azure>, Option<Recursion>, Transfers), Failure> {
+    ) -> Result<(Arc<Config>, Arc<Azure>, Option<Recursion>, Transfers, Surroundings), Failure> {
         let file = self.file.to_owned();
         let mut config = tokio::task::spawn_blocking(move || Config::load(&file)).await??.config;
         descriptors::fit(&mut config.dns);
@@ -90,6 +90,7 @@ impl Reloader<'_> {
         // A resolver of the same settings keeps its cache.
         let resolver = Recursion::new(config.resolver.as_ref(), self.resolver_metrics, recursion.as_ref())?;
         let transfers = Transfers::new(&config.transfer, self.secondaries.records())?;
+        let surroundings = Surroundings::new(&config)?;
         listeners.encrypt(config.dns.tls.as_ref())?;
         if !self.passed
             && let Err(error) = listeners.listen(&config.dns.listen, config.dns.udp_threads).await
@@ -97,6 +98,6 @@ impl Reloader<'_> {
             listeners.encrypt(current.dns.tls.as_ref())?;
             return Err(error.into());
         }
-        Ok((Arc::new(config), client, resolver, transfers))
+        Ok((Arc::new(config), client, resolver, transfers, surroundings))
     }
 }

@@ -24,7 +24,7 @@ use crate::serve::{
 };
 use crate::store::{Opened, Saved, Store};
 use crate::sync::{Command, Engine, Handle, Parts, Statistics};
-use crate::targets::{TargetMetrics, Targets};
+use crate::targets::{Surroundings, TargetMetrics, Targets};
 use crate::zones::{Finding, FindingKind};
 
 /// HTTP connections to the admin listener at a time.
@@ -89,6 +89,7 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
     let (deaths_sender, mut deaths) = mpsc::unbounded_channel();
     let (secondaries, raises) = Secondaries::new(secondary_metrics, deaths_sender.clone());
     let secondaries = Arc::new(secondaries);
+    let surroundings = Surroundings::new(&config)?;
     let targets = Arc::new(Targets::new(TargetMetrics::new(&registry)?, deaths_sender.clone()));
     let transfers = Arc::new(Transfers::new(&config.transfer, secondaries.records())?);
     let image = Arc::new(Image::default());
@@ -131,7 +132,7 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
     listeners.start()?;
     // Now they can transfer what they are notified of.
     secondaries.configure(&config.transfer, &transfers).await;
-    targets.configure(&config.targets).await;
+    targets.configure(&config.targets, &surroundings).await;
     let stop = CancellationToken::new();
     let mut engine = tokio::spawn(engine.run(stop.clone()));
     let routes = admin::router(Arc::new(Admin {

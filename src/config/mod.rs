@@ -21,6 +21,7 @@ mod overlay;
 mod prefix;
 mod reader;
 mod resolver;
+mod rfc2136;
 mod schema;
 mod scope;
 mod target;

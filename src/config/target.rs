@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::credential::absolute;
 use super::reader::{Field, Report, Section, Wrong};
+use super::rfc2136;
 use super::scope::tables;
 use super::transfer::{self, RPZ, origin};
 use super::tree::Value;
@@ -29,10 +30,15 @@ enum Kind {
     Hosts,
     ZoneFiles,
     RpzFile,
+    Rfc2136,
 }
 
-const KINDS: [(&str, Kind); 3] =
-    [("hosts", Kind::Hosts), ("zone-file", Kind::ZoneFiles), ("rpz-file", Kind::RpzFile)];
+const KINDS: [(&str, Kind); 4] = [
+    ("hosts", Kind::Hosts),
+    ("zone-file", Kind::ZoneFiles),
+    ("rpz-file", Kind::RpzFile),
+    ("rfc2136", Kind::Rfc2136),
+];
 
 impl Kind {
     /// The keys that it uses beside `name`, `type` and `dry_run`.
@@ -41,6 +47,7 @@ impl Kind {
             Self::Hosts => &["path", "in_place"],
             Self::ZoneFiles => &["directory", "reload", "reload_timeout"],
             Self::RpzFile => &["path", "origin", "reload", "reload_timeout"],
+            Self::Rfc2136 => rfc2136::KEYS,
         }
     }
 
@@ -49,7 +56,7 @@ impl Kind {
     }
 }
 
-/// Every key of some kinds alone.
+/// Every key of some files alone; servers have their own.
 const KEYS: [&str; 6] = ["path", "in_place", "directory", "origin", "reload", "reload_timeout"];
 
 /// The targets.
@@ -70,6 +77,11 @@ pub(super) fn read(root: &Section<'_>, report: &mut Report) -> Vec<Target> {
         let (key, path) = match &target.kind {
             TargetKind::Hosts { path, .. } | TargetKind::RpzFile { path, .. } => ("path", path),
             TargetKind::ZoneFiles { directory, .. } => ("directory", directory),
+            // Several may write other zones of the same server.
+            TargetKind::Rfc2136(_) => {
+                targets.push(target);
+                continue;
+            }
         };
         if let Some(other) = places.insert(path.clone(), target.name.clone())
             && let Some((place, _)) = section.node(key)
@@ -115,6 +127,10 @@ fn target(root: &Section<'_>, section: &Section<'_>, report: &mut Report) -> Opt
             let reload = reload(section, report);
             directory.map(|directory| TargetKind::ZoneFiles { directory, reload })
         }
+        Kind::Rfc2136 => {
+            let keyless = !matches!(root.node("transfer"), Some((_, node)) if has_key_files(&node.value));
+            rfc2136::read(section, keyless, report).map(TargetKind::Rfc2136)
+        }
         Kind::RpzFile => {
             let path = section.require("path", RPZ_FILE, "", report, file);
             let origin = section.require("origin", RPZ, "", report, |field| one_policy_zone(field, root));
@@ -123,6 +139,10 @@ fn target(root: &Section<'_>, section: &Section<'_>, report: &mut Report) -> Opt
         }
     };
     Some(Target { name: name?, dry_run, kind: kind? })
+}
+
+fn has_key_files(transfer: &Value) -> bool {
+    matches!(transfer, Value::Table(table) if table.contains_key("key_files"))
 }
 
 /// There is one policy zone, whoever asks for it: it has one serial.
@@ -151,7 +171,7 @@ fn one_policy_zone(field: &Field<'_>, root: &Section<'_>) -> Result<DnsName, Wro
 }
 
 fn report_unused(section: &Section<'_>, kind: Kind, report: &mut Report) {
-    for key in KEYS {
+    for key in KEYS.iter().chain(rfc2136::KEYS).copied() {
         if let Some((place, _)) = section.node(key)
             && !kind.keys().contains(&key)
         {

@@ -100,7 +100,7 @@ fn every_key_is_read() {
         "[azure.credential]\nkind = 'client-secret'\n",
         "[azure.credential]\nkind = 'client-certificate'\n",
     ];
-    let types = ["type = 'hosts'", "type = 'zone-file'", "type = 'rpz-file'", ""];
+    let types = ["type = 'hosts'", "type = 'zone-file'", "type = 'rpz-file'", "type = 'rfc2136'"];
     for (section, keys) in SECTIONS.iter().skip(1) {
         let contexts = if *section == "target" { types } else { contexts };
         for key in *keys {

@@ -14,7 +14,7 @@ use super::types::{Access, Notification, Secondary, Transfer};
 use super::zones::host_name;
 use crate::zones::{Catalog, DnsName};
 
-const KEY_FILES: &str = "[\"/etc/privatelink-dns/keys.conf\"]";
+pub(super) const KEY_FILES: &str = "[\"/etc/privatelink-dns/keys.conf\"]";
 const CATALOG: &str = "\"catalog.privatelink-dns.internal\"";
 pub(super) const RPZ: &str = "\"rpz.privatelink-dns.internal\"";
 const NAME: &str = "\"ns1\"";
@@ -191,7 +191,7 @@ fn source(field: &Field<'_>) -> Result<IpAddr, Wrong> {
 }
 
 /// An address that NOTIFY can be sent to.
-fn host(field: &Field<'_>) -> Result<SocketAddr, Wrong> {
+pub(super) fn host(field: &Field<'_>) -> Result<SocketAddr, Wrong> {
     let address = address(field, 53)?;
     if address.ip().is_unspecified() || address.port() == 0 {
         return Err(field.wrong(format!("{address} is no address of a server")));

@@ -353,6 +353,8 @@ pub enum TargetKind {
         /// What makes a server read them.
         reload: Option<TargetReload>,
     },
+    /// Records at a server that stays primary.
+    Rfc2136(Rfc2136),
     /// The policy zone as a zone file.
     RpzFile {
         /// The file.

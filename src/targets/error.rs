@@ -8,6 +8,7 @@ use tokio::task::JoinError;
 use super::hosts::BrokenBlock;
 use super::reload::ReloadError;
 use super::replace::ReplaceError;
+use super::rfc2136::PushError;
 use crate::zones::DnsName;
 
 /// Why a target could not be brought up to date.
@@ -48,6 +49,9 @@ pub(crate) enum TargetError {
     /// The files are written, but the command failed.
     #[error("the files are written, but {0}. It is run again until it succeeds")]
     Reload(#[from] ReloadError),
+    /// A server could not be brought up to date.
+    #[error(transparent)]
+    Push(#[from] PushError),
     /// A task ended in a panic; this is a bug.
     #[error("a task failed: {0}")]
     Task(#[from] JoinError),

@@ -2,11 +2,14 @@
 
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 
+use super::rfc2136::{PushCounters, PushMetrics};
+
 /// All counters of targets; they outlive a reload.
 #[derive(Clone)]
 pub struct TargetMetrics {
     errors: IntCounterVec,
     writes: IntCounterVec,
+    pushes: PushMetrics,
 }
 
 /// The counters of one target.
@@ -27,7 +30,8 @@ impl TargetMetrics {
         };
         let metrics = Self {
             errors: counter("errors_total", "Failed attempts to bring a target up to date.")?,
-            writes: counter("writes_total", "Files that were written at a target.")?,
+            writes: counter("writes_total", "Files and records that were written at a target.")?,
+            pushes: PushMetrics::new(registry)?,
         };
         registry.register(Box::new(metrics.errors.clone()))?;
         registry.register(Box::new(metrics.writes.clone()))?;
@@ -39,7 +43,13 @@ impl TargetMetrics {
         Counters { errors: of(&self.errors), writes: of(&self.writes) }
     }
 
+    /// Those of a server that takes updates.
+    pub(super) fn pushes(&self, name: &str) -> PushCounters {
+        self.pushes.target(name)
+    }
+
     pub(super) fn forget(&self, name: &str) {
+        self.pushes.forget(name);
         // They are there, or never were.
         let _ = self.errors.remove_label_values(&[name]);
         let _ = self.writes.remove_label_values(&[name]);

@@ -14,7 +14,6 @@ mod hosts;
 mod metrics;
 mod reload;
 mod replace;
-#[allow(dead_code)] // Until the next commit.
 mod rfc2136;
 mod state;
 mod task;
@@ -24,6 +23,7 @@ mod writer;
 mod zone_files;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
@@ -31,12 +31,74 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use metrics::TargetMetrics;
+pub use rfc2136::{Apply, OperatorError, Planned, ledgers, retire};
 pub use state::TargetState;
 pub(crate) use zone_files::write_zone_file;
 
-use crate::config::Target;
-use crate::zones::{Finding, Generation};
+use crate::config::{Config, Target, TargetKind};
+use crate::wire::tsig::{Key, KeyFileError, Keys};
+use crate::zones::{DnsName, Finding, Generation};
 use task::Watched;
+use writer::Around;
+
+/// What targets need beside their configuration: keys, and the state directory.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    keys: Keys,
+    state: PathBuf,
+}
+
+/// The keys of targets cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TargetKeyError {
+    /// A file with keys cannot be used.
+    #[error("{0} (transfer.key_files)")]
+    Keys(#[from] KeyFileError),
+    /// A key is in no file.
+    #[error(transparent)]
+    Unknown(#[from] UnknownKey),
+}
+
+/// A target's key is in no file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the target {target:?} uses the key {key}, which is in none of transfer.key_files; add it (`privatelink-dns tsig \
+     generate {key}` makes one), or correct the name"
+)]
+pub struct UnknownKey {
+    /// The target's name.
+    pub target: String,
+    /// The key's name.
+    pub key: DnsName,
+}
+
+impl Surroundings {
+    /// Reads the keys of a configuration.
+    ///
+    /// # Errors
+    /// When a file cannot be used, or lacks the key of a target.
+    pub fn new(config: &Config) -> Result<Self, TargetKeyError> {
+        let around =
+            Self { keys: Keys::read(&config.transfer.key_files)?, state: config.state_directory.clone() };
+        for target in &config.targets {
+            around.of(target)?;
+        }
+        Ok(around)
+    }
+
+    fn key(&self, target: &str, key: Option<&DnsName>) -> Result<Option<Arc<Key>>, UnknownKey> {
+        let unknown = |key: &DnsName| UnknownKey { target: target.to_owned(), key: key.clone() };
+        key.map(|key| self.keys.get(key).cloned().ok_or_else(|| unknown(key))).transpose()
+    }
+
+    /// The key of a target.
+    fn of(&self, target: &Target) -> Result<Option<Arc<Key>>, UnknownKey> {
+        match &target.kind {
+            TargetKind::Rfc2136(settings) => self.key(&target.name, settings.key.as_ref()),
+            _ => Ok(None),
+        }
+    }
+}
 
 /// All targets, and the tasks that write them.
 pub struct Targets {
@@ -64,17 +126,22 @@ impl Targets {
         Self { inner: Mutex::new(inner), metrics, deaths }
     }
 
-    /// Takes a configuration. Targets that are the same keep their state, others begin anew, and those
+    /// Takes a configuration, with what was read for it. Targets that are the same keep their state, others begin anew, and those
     /// that are not in it end; what they hold stays as it is. Needs a tokio runtime around it.
-    pub async fn configure(&self, targets: &[Target]) {
+    pub async fn configure(&self, targets: &[Target], around: &Surroundings) {
         let wanted: BTreeMap<&String, &Target> =
             targets.iter().map(|target| (&target.name, target)).collect();
         let mut ending = Vec::new();
         {
             let mut inner = lock(&self.inner);
-            let (stay, go): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut inner.tasks)
-                .into_iter()
-                .partition(|(name, task)| wanted.get(name).is_some_and(|t| **t == task.watched.target));
+            let (stay, go): (BTreeMap<_, _>, BTreeMap<_, _>) =
+                std::mem::take(&mut inner.tasks).into_iter().partition(|(name, task)| {
+                    let same = |target: &&&Target| {
+                        **target == &task.watched.target
+                            && around.of(target).is_ok_and(|key| key == task.watched.around.key)
+                    };
+                    wanted.get(name).is_some_and(|target| same(&target))
+                });
             inner.tasks = stay;
             for (name, task) in go {
                 if !wanted.contains_key(&name) {
@@ -90,14 +157,21 @@ impl Targets {
         let mut inner = lock(&self.inner);
         for (name, target) in wanted {
             if !inner.tasks.contains_key(name) {
-                let task = self.start(target, inner.generation.as_ref());
+                let task = self.start(target, around, inner.generation.as_ref());
                 inner.tasks.insert(name.clone(), task);
             }
         }
     }
 
-    fn start(&self, target: &Target, generation: Option<&Arc<Generation>>) -> Task {
-        let watched = Arc::new(Watched::new(target.clone(), self.metrics.target(&target.name)));
+    fn start(&self, target: &Target, around: &Surroundings, generation: Option<&Arc<Generation>>) -> Task {
+        let is_server = matches!(target.kind, TargetKind::Rfc2136(_));
+        let around = Around {
+            // There is one: that was found out before anything changed.
+            key: around.of(target).unwrap_or_default(),
+            state: around.state.clone(),
+            counters: is_server.then(|| self.metrics.pushes(&target.name)),
+        };
+        let watched = Arc::new(Watched::new(target.clone(), self.metrics.target(&target.name), around));
         if let Some(generation) = generation {
             watched.publish(generation);
         }
@@ -130,7 +204,7 @@ impl Targets {
     /// What a person should know of them.
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
-        self.states().iter().filter_map(TargetState::finding).collect()
+        self.states().iter().flat_map(TargetState::findings).collect()
     }
 
     /// Ends all tasks and waits for them.

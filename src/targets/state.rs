@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::writer::Notes;
 use crate::config::{Target, TargetKind};
 use crate::zones::{Finding, FindingKind};
 
@@ -28,19 +29,25 @@ pub struct TargetState {
     pub planned: Option<String>,
     /// What went wrong last, unless it went well since.
     pub error: Option<(Timestamp, String)>,
+    /// What else was noticed.
+    pub(super) notes: Notes,
 }
 
 impl TargetState {
     pub(super) fn new(target: &Target) -> Self {
         let (kind, place) = match &target.kind {
-            TargetKind::Hosts { path, .. } => ("hosts", path),
-            TargetKind::ZoneFiles { directory, .. } => ("zone-file", directory),
-            TargetKind::RpzFile { path, .. } => ("rpz-file", path),
+            TargetKind::Hosts { path, .. } => ("hosts", path.display().to_string()),
+            TargetKind::ZoneFiles { directory, .. } => ("zone-file", directory.display().to_string()),
+            TargetKind::RpzFile { path, .. } => ("rpz-file", path.display().to_string()),
+            TargetKind::Rfc2136(settings) => {
+                let servers: Vec<String> = settings.servers.iter().map(ToString::to_string).collect();
+                ("rfc2136", servers.join(", "))
+            }
         };
         Self {
             name: target.name.clone(),
             kind,
-            place: place.display().to_string(),
+            place,
             dry_run: target.dry_run,
             applied: None,
             pending: false,
@@ -48,11 +55,24 @@ impl TargetState {
             last_success: None,
             planned: None,
             error: None,
+            notes: Notes::default(),
         }
     }
 
+    /// Names that somebody else has there.
+    #[must_use]
+    pub const fn conflicts(&self) -> usize {
+        self.notes.conflicts
+    }
+
     /// What a person should know.
-    pub(super) fn finding(&self) -> Option<Finding> {
+    pub(super) fn findings(&self) -> Vec<Finding> {
+        let noted = self.notes.findings.iter();
+        let noted = noted.map(|(kind, message)| Finding::global(*kind, &self.name, message.clone()));
+        self.failing().into_iter().chain(noted).collect()
+    }
+
+    fn failing(&self) -> Option<Finding> {
         let (at, error) = self.error.as_ref()?;
         let holds = match self.applied {
             Some(number) => format!("it may hold generation {number} still"),

@@ -11,17 +11,13 @@ use tokio_util::sync::CancellationToken;
 use super::lock;
 use super::metrics::Counters;
 use super::state::TargetState;
-use super::writer::{Applied, Job, Writer};
+use super::writer::{Applied, Around, Job, Notes, Writer};
 use crate::config::Target;
 use crate::zones::Generation;
 
 /// The pauses after failures: doubled from the one to the other.
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(60);
-
-/// How often a target is looked at when there is nothing new: somebody else may have changed it, as
-/// cloud-init does with hosts files.
-const CHECK: Duration = Duration::from_secs(60);
 
 /// Paths that are told of a dry run; more are counted.
 const NAMED: usize = 5;
@@ -32,6 +28,7 @@ pub(super) struct Watched {
     inner: Mutex<Inner>,
     wake: Notify,
     counters: Counters,
+    pub(super) around: Around,
 }
 
 /// What changes. Locked for moments only.
@@ -42,9 +39,9 @@ struct Inner {
 }
 
 impl Watched {
-    pub(super) fn new(target: Target, counters: Counters) -> Self {
+    pub(super) fn new(target: Target, counters: Counters, around: Around) -> Self {
         let inner = Inner { wanted: None, state: TargetState::new(&target) };
-        Self { target, inner: Mutex::new(inner), wake: Notify::new(), counters }
+        Self { target, inner: Mutex::new(inner), wake: Notify::new(), counters, around }
     }
 
     pub(super) fn publish(&self, generation: &Arc<Generation>) {
@@ -90,6 +87,11 @@ impl Watched {
         state.error = None;
     }
 
+    /// Notes what a person should know beside failures.
+    fn noted(&self, notes: Notes) {
+        lock(&self.inner).state.notes = notes;
+    }
+
     /// Notes a failure; the time of the first one stays.
     fn failed(&self, error: &dyn std::error::Error) {
         self.counters.errors.inc();
@@ -112,7 +114,7 @@ fn planned(written: &[String]) -> String {
 
 /// Keeps the target in step until `stop`.
 pub(super) async fn run(watched: &Watched, stop: &CancellationToken) {
-    let mut writer = Writer::new(&watched.target.kind);
+    let mut writer = Writer::new(&watched.target, &watched.around);
     let mut failures = 0;
     let mut seen: Option<Arc<Generation>> = None;
     let mut due: Option<Instant> = None;
@@ -136,13 +138,15 @@ pub(super) async fn run(watched: &Watched, stop: &CancellationToken) {
             stop: stop.clone(),
             writes: watched.counters.writes.clone(),
         };
-        let pause = match writer.apply(&job).await {
+        let result = writer.apply(&job).await;
+        watched.noted(writer.notes());
+        let pause = match result {
             // What the end of the task cuts short is no failure.
             _ if stop.is_cancelled() => return,
             Ok(applied) => {
                 failures = 0;
                 watched.applied(&generation, &applied);
-                CHECK
+                writer.interval()
             }
             Err(error) => {
                 failures += 1;

@@ -1,6 +1,8 @@
 //! What all kinds of targets have in common: a job, and what became of it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prometheus::IntCounter;
 use tokio::task::spawn_blocking;
@@ -8,9 +10,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::TargetError;
 use super::hosts::HostsFile;
+use super::rfc2136::{PushCounters, Pusher};
 use super::zone_files::{Place, ZoneFiles};
-use crate::config::TargetKind;
-use crate::zones::Generation;
+use crate::config::{Target, TargetKind};
+use crate::wire::tsig::Key;
+use crate::zones::{FindingKind, Generation};
+
+/// How often a target is looked at when there is nothing new: somebody else may have changed it, as
+/// cloud-init does with hosts files.
+const CHECK: Duration = Duration::from_secs(60);
 
 /// What a target is asked to do.
 pub(super) struct Job {
@@ -44,15 +52,39 @@ pub(super) struct Applied {
     pub(super) written: Vec<String>,
 }
 
+/// What a person should know of a target beside failures.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Notes {
+    /// Names that somebody else has.
+    pub(super) conflicts: usize,
+    pub(super) findings: Vec<(FindingKind, String)>,
+}
+
+/// What a target needs beside its configuration.
+#[derive(Clone)]
+pub(super) struct Around {
+    /// The TSIG key.
+    pub(super) key: Option<Arc<Key>>,
+    /// The state directory.
+    pub(super) state: PathBuf,
+    /// Of a server that takes updates; nothing for other kinds.
+    pub(super) counters: Option<PushCounters>,
+}
+
 /// What brings a target up to date. One for each kind; a new kind is a variant.
 pub(super) enum Writer {
     Hosts(HostsFile),
     ZoneFiles(ZoneFiles),
+    Servers(Box<Pusher>),
 }
 
 impl Writer {
-    pub(super) fn new(kind: &TargetKind) -> Self {
-        match kind.clone() {
+    pub(super) fn new(target: &Target, around: &Around) -> Self {
+        match target.kind.clone() {
+            TargetKind::Rfc2136(settings) => {
+                let Around { key, state, counters } = around.clone();
+                Self::Servers(Box::new(Pusher::new(&target.name, settings, key, &state, counters)))
+            }
             TargetKind::Hosts { path, in_place } => Self::Hosts(HostsFile::new(path, in_place)),
             TargetKind::ZoneFiles { directory, reload } => {
                 Self::ZoneFiles(ZoneFiles::new(Place::Directory(directory), reload))
@@ -68,6 +100,23 @@ impl Writer {
         match self {
             Self::Hosts(file) => file.apply(job).await,
             Self::ZoneFiles(files) => files.apply(job).await,
+            Self::Servers(pusher) => pusher.apply(job).await,
+        }
+    }
+
+    /// How long all may be left alone when it went well.
+    pub(super) fn interval(&self) -> Duration {
+        match self {
+            Self::Hosts(_) | Self::ZoneFiles(_) => CHECK,
+            Self::Servers(pusher) => pusher.interval(),
+        }
+    }
+
+    /// What a person should know beside failures.
+    pub(super) fn notes(&self) -> Notes {
+        match self {
+            Self::Hosts(_) | Self::ZoneFiles(_) => Notes::default(),
+            Self::Servers(pusher) => pusher.notes(),
         }
     }
 }

@@ -225,7 +225,12 @@ pub enum Reply {
     /// Nothing is done: a name holds something else than it should (section 3.2.5).
     Changed(String),
     /// Nothing is done, and will not be until somebody changes the server or our configuration.
-    Refused(String),
+    Refused {
+        /// The RCODE.
+        code: u8,
+        /// What it is, and what to do.
+        problem: String,
+    },
     /// Nothing is known: the caller has to ask what the server holds.
     Unknown(String),
 }
@@ -241,8 +246,8 @@ pub fn reply(request: &[u8], response: &[u8], verified: Result<(), ResponseError
     let code = response.get(3).map_or(0, |flags| flags & 0x0f);
     match verified {
         Ok(()) => {}
-        Err(ResponseError::Refused(refusal)) => return Reply::Refused(signature(refusal)),
-        Err(ResponseError::Unsigned) if code != 0 => return Reply::Refused(refused(code, true)),
+        Err(ResponseError::Refused(refusal)) => return refusal_of(code, signature(refusal)),
+        Err(ResponseError::Unsigned) if code != 0 => return refusal_of(code, refused(code, true)),
         Err(error) => {
             return Reply::Unknown(format!(
                 "{error}, so it is not known whether the server made the change ({})",
@@ -253,8 +258,12 @@ pub fn reply(request: &[u8], response: &[u8], verified: Result<(), ResponseError
     match code {
         0 => Reply::Done,
         3 | 6..=8 => Reply::Changed(mnemonic(code)),
-        _ => Reply::Refused(refused(code, false)),
+        _ => refusal_of(code, refused(code, false)),
     }
+}
+
+const fn refusal_of(code: u8, problem: String) -> Reply {
+    Reply::Refused { code, problem }
 }
 
 /// What an RCODE says about us; `unsigned` when the request was signed and the answer is not.
@@ -280,13 +289,18 @@ fn refused(code: u8, unsigned: bool) -> String {
 }
 
 fn signature(refusal: Refusal) -> String {
-    let hint = match refusal {
+    format!("NOTAUTH: {refusal}{}", remedy(refusal))
+}
+
+/// What to do about a refused signature, to stand behind its text.
+#[must_use]
+pub const fn remedy(refusal: Refusal) -> &'static str {
+    match refusal {
         Refusal::BadKey => "; add the key to the server, with the same name and algorithm",
         Refusal::BadSig => "; give the server the same secret",
         Refusal::BadTime { .. } => "; set the clocks of both, best by NTP",
         Refusal::BadTrunc | Refusal::Other(_) => "",
-    };
-    format!("NOTAUTH: {refusal}{hint}")
+    }
 }
 
 /// The mnemonic of an RCODE (RFC 6895 section 2.3).
@@ -432,7 +446,7 @@ mod tests {
             assert_eq!(said(code), Reply::Changed(text.to_owned()));
         }
         for code in [1, 2, 4, 5, 9, 10, 11] {
-            assert!(matches!(said(code), Reply::Refused(_)), "{code}");
+            assert!(matches!(said(code), Reply::Refused { code: c, .. } if c == code), "{code}");
         }
         // Not signed as it should be: whether it was done is not known.
         for error in [ResponseError::BadSignature, ResponseError::Unsigned, ResponseError::WrongKey] {
@@ -440,8 +454,11 @@ mod tests {
         }
         assert!(matches!(reply(&request, &response(7), Err(ResponseError::BadSignature)), Reply::Unknown(_)));
         let refused = reply(&request, &response(9), Err(ResponseError::Refused(Refusal::BadKey)));
-        assert!(matches!(refused, Reply::Refused(text) if text.contains("add the key")));
-        assert!(matches!(reply(&request, &response(5), Err(ResponseError::Unsigned)), Reply::Refused(_)));
+        assert!(matches!(refused, Reply::Refused { problem, .. } if problem.contains("add the key")));
+        assert!(matches!(
+            reply(&request, &response(5), Err(ResponseError::Unsigned)),
+            Reply::Refused { code: 5, .. }
+        ));
         let mut other = response(0);
         other[1] = 7;
         assert!(matches!(reply(&request, &other, Ok(())), Reply::Unknown(_)));

@@ -125,6 +125,12 @@ kinds! {
     NotifyRefused = "notify-refused", Warning;
     /// A target could not be brought up to date.
     TargetFailing = "target-failing", Error;
+    /// Names at a target are somebody else's.
+    TargetConflict = "target-conflict", Warning;
+    /// A target does not have zones that are written to it.
+    TargetZoneMissing = "target-zone-missing", Error;
+    /// Somebody removes records of ours from a target.
+    TargetDrift = "target-drift", Warning;
     /// State could not be written.
     StoreFailed = "store-failed", Error;
     /// Unreadable state was moved aside at start, or will be before anything is saved.

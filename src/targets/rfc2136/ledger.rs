@@ -116,7 +116,7 @@ pub(super) enum State {
 
 /// Why a ledger cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum LedgerError {
+pub(crate) enum LedgerError {
     /// It is no ledger.
     #[error("it is damaged: {0}")]
     Damaged(#[from] serde_json::Error),

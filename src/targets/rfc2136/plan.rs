@@ -135,23 +135,25 @@ pub(super) fn concerned(desired: &Desired, book: &Book, rules: Rules) -> BTreeSe
 fn is_settled(page: &Page, addresses: &BTreeSet<Ipv4Addr>, ttl: u32, rules: Rules) -> bool {
     page.records.keys().eq(addresses)
         && page.records.values().all(|entry| entry.state == State::Held)
-        && !has_other_ttl(page, ttl)
-        && !is_due(page, rules)
+        && !has_other_ttl(page, addresses, ttl)
+        && !is_due(page, addresses, rules)
 }
 
 /// Whether the records were written with another TTL. What is adopted keeps that of its author.
-fn has_other_ttl(page: &Page, ttl: u32) -> bool {
-    page.ttl.is_some_and(|written| written != ttl) && is_written(page)
+fn has_other_ttl(page: &Page, wanted: &BTreeSet<Ipv4Addr>, ttl: u32) -> bool {
+    page.ttl.is_some_and(|written| written != ttl) && is_written(page, wanted)
 }
 
-fn is_due(page: &Page, rules: Rules) -> bool {
-    let Some(refresh) = rules.refresh.filter(|_| is_written(page)) else { return false };
+fn is_due(page: &Page, wanted: &BTreeSet<Ipv4Addr>, rules: Rules) -> bool {
+    let Some(refresh) = rules.refresh.filter(|_| is_written(page, wanted)) else { return false };
     let age = |at: Timestamp| Duration::try_from(rules.now.duration_since(at)).unwrap_or_default();
     page.records.values().any(|entry| age(entry.at) >= refresh)
 }
 
-fn is_written(page: &Page) -> bool {
-    page.records.values().all(|entry| entry.origin == Origin::Written)
+/// Whether what stays of a name was written by us.
+fn is_written(page: &Page, wanted: &BTreeSet<Ipv4Addr>) -> bool {
+    let stays = page.records.iter().filter(|(address, _)| wanted.contains(address));
+    stays.clone().all(|(_, entry)| entry.origin == Origin::Written) && stays.count() > 0
 }
 
 /// What has to be done about the names that were looked at.
@@ -271,7 +273,7 @@ impl Name<'_> {
     /// Also what is there and ours, when it is written again for its TTL or its age.
     fn with_rewrites(&self, missing: BTreeSet<Ipv4Addr>, rules: Rules) -> BTreeSet<Ipv4Addr> {
         match self.page {
-            Some(page) if has_other_ttl(page, self.ttl) || is_due(page, rules) => {
+            Some(page) if has_other_ttl(page, self.wanted, self.ttl) || is_due(page, self.wanted, rules) => {
                 let ours = self.wanted.iter().filter(|address| self.is_ours(address)).copied();
                 missing.into_iter().chain(ours).collect()
             }

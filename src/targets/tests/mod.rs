@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use super::writer::{Around, Writer};
+use crate::config::{Target, TargetKind};
 use crate::zones::{
     EndpointShare, Generation, Placement, Publication, ResourceId, Share, Shares, Source, generation,
 };
@@ -76,4 +78,10 @@ pub(crate) fn follow(before: Option<&Generation>, rows: &[Row<'_>], publication:
 /// The generation of [`ROWS`].
 pub(crate) fn generation() -> Generation {
     follow(None, &ROWS, &publication())
+}
+
+/// What writes a target that needs nothing beside its configuration.
+pub(super) fn writer_of(kind: &TargetKind) -> Writer {
+    let target = Target { name: "t".to_owned(), dry_run: false, kind: kind.clone() };
+    Writer::new(&target, &Around { key: None, state: std::path::PathBuf::new(), counters: None })
 }

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::{ROWS, follow, generation, publication};
 use crate::config::{Target, TargetKind};
-use crate::targets::{TargetMetrics, TargetState, Targets};
+use crate::targets::{Surroundings, TargetMetrics, TargetState, Targets};
 
 fn hosts(name: &str, path: &Path) -> Target {
     let kind = TargetKind::Hosts { path: path.to_owned(), in_place: false };
@@ -44,7 +44,7 @@ async fn one_that_fails_holds_up_no_other_and_recovers_by_itself() {
     let (good, bad) = (home.path().join("good"), home.path().join("gone/bad"));
     fs::write(&good, "a\n").expect("written");
     let (targets, mut deaths, registry) = targets();
-    targets.configure(&[hosts("good", &good), hosts("bad", &bad)]).await;
+    targets.configure(&[hosts("good", &good), hosts("bad", &bad)], &Surroundings::default()).await;
     assert!(targets.states().iter().all(|state| !state.pending && state.applied.is_none()));
     let first = Arc::new(generation());
     targets.publish(first.clone());
@@ -73,7 +73,7 @@ async fn one_that_fails_holds_up_no_other_and_recovers_by_itself() {
     assert!(count("errors_total", "bad") >= Some(1.0) && count("errors_total", "good") == Some(0.0));
 
     // Out of the configuration: the file stays, the metrics go.
-    targets.configure(&[hosts("good", &good)]).await;
+    targets.configure(&[hosts("good", &good)], &Surroundings::default()).await;
     assert!(fs::read_to_string(&bad).expect("text").contains("# BEGIN privatelink-dns"));
     assert_eq!((targets.states().len(), count("writes_total", "bad")), (1, None));
     targets.stop().await;
@@ -89,12 +89,12 @@ async fn a_target_that_stays_keeps_its_state_and_one_that_changes_begins_anew() 
     fs::write(&b, "").expect("written");
     let (targets, _deaths, _) = targets();
     targets.publish(Arc::new(generation()));
-    targets.configure(&[hosts("a", &a), hosts("b", &b)]).await;
+    targets.configure(&[hosts("a", &a), hosts("b", &b)], &Surroundings::default()).await;
     let before = until(&targets, "a", |state| state.applied == Some(1)).await;
     until(&targets, "b", |state| state.applied == Some(1)).await;
     let dry = Target { dry_run: true, ..hosts("b", &home.path().join("c")) };
     fs::write(home.path().join("c"), "").expect("written");
-    targets.configure(&[hosts("a", &a), dry]).await;
+    targets.configure(&[hosts("a", &a), dry], &Surroundings::default()).await;
     let state = until(&targets, "b", |state| state.planned.is_some()).await;
     assert!(state.planned.expect("a plan").contains("would write"));
     assert!(state.applied.is_none() && !state.pending && state.records == 3);

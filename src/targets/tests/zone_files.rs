@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{ROWS, follow, generation, publication};
+use super::{ROWS, follow, generation, publication, writer_of};
 use crate::config::{TargetKind, TargetReload};
 use crate::targets::writer::{Applied, Job, Writer};
 use crate::zones::Generation;
@@ -35,7 +35,7 @@ fn target(directory: &Path, command: &str) -> Writer {
         command: ["sh", "-c", command, "sh"].map(str::to_owned).to_vec(),
         timeout: Duration::from_secs(60),
     };
-    Writer::new(&TargetKind::ZoneFiles { directory: directory.to_owned(), reload: Some(reload) })
+    writer_of(&TargetKind::ZoneFiles { directory: directory.to_owned(), reload: Some(reload) })
 }
 
 async fn apply(writer: &mut Writer, generation: &Generation) -> Result<Applied, String> {
@@ -82,7 +82,7 @@ async fn the_server_is_told_of_changes_and_of_nothing_else() {
 async fn a_zone_that_is_gone_takes_its_file_along_and_no_other() {
     let home = tempfile::tempdir().expect("a directory");
     let zones = home.path();
-    let mut writer = Writer::new(&TargetKind::ZoneFiles { directory: zones.to_owned(), reload: None });
+    let mut writer = writer_of(&TargetKind::ZoneFiles { directory: zones.to_owned(), reload: None });
     let first = generation();
     apply(&mut writer, &first).await.expect("written");
     fs::write(zones.join("foreign.zone"), "; somebody's\n").expect("written");
@@ -95,7 +95,7 @@ async fn a_zone_that_is_gone_takes_its_file_along_and_no_other() {
         origin: "rpz.example".parse().expect("a name"),
         reload: None,
     };
-    let mut policy = Writer::new(&kind);
+    let mut policy = writer_of(&kind);
     let error = apply(&mut policy, &first).await.expect_err("not published");
     assert!(error.contains("no policy zone rpz.example"), "{error}");
     assert_eq!(apply(&mut policy, &second).await.expect("written").records, 2);
@@ -107,7 +107,7 @@ async fn a_zone_that_is_gone_takes_its_file_along_and_no_other() {
 async fn files_of_others_and_dynamic_zones_are_refused_before_anything_is_written() {
     let home = tempfile::tempdir().expect("a directory");
     let zones = home.path();
-    let mut writer = Writer::new(&TargetKind::ZoneFiles { directory: zones.to_owned(), reload: None });
+    let mut writer = writer_of(&TargetKind::ZoneFiles { directory: zones.to_owned(), reload: None });
     let last = "privatelink.servicebus.windows.net.zone";
     fs::write(zones.join(last), "$TTL 1\n").expect("written");
     let error = apply(&mut writer, &generation()).await.expect_err("somebody's file");
