@@ -15,6 +15,7 @@ mod run;
 mod status;
 mod systemd;
 mod table;
+mod target;
 mod tsig;
 
 use std::io::{self, Write};
@@ -69,6 +70,16 @@ enum Command {
     /// and changes nothing. Removals are shown with what the guard would still wait for. Exit codes:
     /// 0 nothing would change, 2 something would, 1 error.
     Plan(plan::Arguments),
+    /// Do at a target what `plan --target` has printed
+    ///
+    /// For targets with `dry_run = true`, which the daemon does not write by itself. Nothing is done when
+    /// the plan would be another by now. Run it as the daemon's user or as root.
+    Apply(target::ApplyArguments),
+    /// Look after targets
+    Target {
+        #[command(subcommand)]
+        action: target::Action,
+    },
     /// Check a configuration file and tell all that is wrong with it
     ///
     /// Prints every error with file, line, key, what is wrong and what to write instead. Exit codes:
@@ -155,6 +166,8 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => return run::main(&arguments.config),
         Command::Demo(arguments) => return demo::main(&arguments),
         Command::Plan(arguments) => plan::main(&arguments),
+        Command::Apply(arguments) => target::apply(&arguments),
+        Command::Target { action } => target::main(&action),
         Command::CheckConfig { file } => check_config::main(&file),
         Command::Status(arguments) => status::main(&arguments),
         Command::Approve(arguments) => decide::main(&arguments, decide::Word::Approve),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{ConfigArgument, Failure, Printed, block_on};
+use super::{ConfigArgument, Failure, Printed, block_on, target};
 use crate::azure::Azure;
 use crate::config::Config;
 use crate::store::Store;
@@ -18,6 +18,10 @@ const CHANGES: u8 = 2;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
+    /// Tell what would change at this target, of type "rfc2136", from the generation that the daemon last
+    /// accepted; Azure is not asked
+    #[arg(long, value_name = "NAME")]
+    target: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -46,6 +50,9 @@ struct PlannedChange {
 }
 
 pub(super) fn main(arguments: &Arguments) -> Result<Printed, Failure> {
+    if let Some(name) = &arguments.target {
+        return target::plan(&arguments.config.config, name, arguments.json);
+    }
     let plan = block_on(plan(arguments))?;
     let code = if plan.changes.is_empty() && plan.held.is_empty() { 0 } else { CHANGES };
     let text = if arguments.json { serde_json::to_string_pretty(&plan)? + "\n" } else { plan.text() };

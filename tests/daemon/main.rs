@@ -12,6 +12,7 @@ mod limits;
 mod metrics;
 mod operator;
 mod persistence;
+mod primaries;
 mod readme;
 mod recipes;
 mod reload;

@@ -16,6 +16,8 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     directory: TempDir,
     child: Child,
+    name: String,
+    arguments: Vec<String>,
 }
 
 impl Drop for Server {
@@ -69,12 +71,25 @@ impl Server {
         assert!(copied.success());
         let file = directory.path().join("configuration");
         fs::write(&file, configuration(directory.path())).expect("written");
-        let log_file = fs::File::create(directory.path().join("log")).expect("a log");
-        let mut command = Command::new(copy);
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let child = Self::launch(&directory, name, &arguments, address).await;
+        Self { address, directory, child, name: name.to_owned(), arguments }
+    }
+
+    /// Kills it as a power cut would, and starts it again with what it has on the disk.
+    pub(crate) async fn crash(&mut self) {
+        self.child.kill().await.expect("it is killed");
+        self.child = Self::launch(&self.directory, &self.name, &self.arguments, self.address).await;
+    }
+
+    async fn launch(directory: &TempDir, name: &str, arguments: &Vec<String>, address: SocketAddr) -> Child {
+        let log_file = fs::OpenOptions::new().create(true).append(true).open(directory.path().join("log"));
+        let log_file = log_file.expect("a log");
+        let mut command = Command::new(directory.path().join(name));
         command.args(arguments).kill_on_drop(true).stdin(Stdio::null()).current_dir(directory.path());
         // Those whose last option is not followed by a value find the file themselves.
         if !arguments.last().is_some_and(|last| last.contains('=')) {
-            command.arg(file);
+            command.arg(directory.path().join("configuration"));
         }
         command.stdout(log_file.try_clone().expect("a log")).stderr(log_file);
         let mut child = command.spawn().expect("the server starts");
@@ -86,7 +101,7 @@ impl Server {
             if answer.status.is_empty() { Err(log(directory.path())) } else { Ok(()) }
         })
         .await;
-        Self { address, directory, child }
+        child
     }
 
     /// What it has written down so far.
