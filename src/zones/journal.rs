@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 
 use super::generation::is_greater;
-use super::{Difference, DnsName, Generation};
+use super::{Difference, DnsName, Generation, ZoneDifference};
 
 /// How many differences are kept of every zone at least.
 const ZONE: usize = 24;
@@ -18,6 +18,10 @@ const LEAST: usize = 32;
 
 /// How many are kept at most, so that a zone that seldom changes does not keep those of all others.
 const MOST: usize = 1024;
+
+/// How many records all differences together hold at most, the newest one aside: what is kept is
+/// written with every change, and put together for every secondary that asks.
+const RECORDS: usize = 100_000;
 
 /// A record that comes and goes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,6 +92,13 @@ pub fn since(
 
 /// Forgets the oldest differences that no zone needs any more.
 pub fn trim(history: &mut VecDeque<Difference>) {
+    let mut records: usize = history.iter().map(records).sum();
+    while records > RECORDS
+        && history.len() > 1
+        && let Some(oldest) = history.pop_front()
+    {
+        records -= self::records(&oldest);
+    }
     let mut kept = BTreeMap::<DnsName, usize>::new();
     for zone in history.iter().flat_map(|difference| &difference.zones) {
         *kept.entry(zone.origin.clone()).or_default() += 1;
@@ -104,4 +115,11 @@ pub fn trim(history: &mut VecDeque<Difference>) {
         }
         history.pop_front();
     }
+}
+
+/// How many records came and went.
+fn records(difference: &Difference) -> usize {
+    let of =
+        |zone: &ZoneDifference| zone.added.len() + zone.removed.len() + zone.joined.len() + zone.left.len();
+    difference.zones.iter().map(of).sum()
 }

@@ -117,6 +117,31 @@ fn every_zone_keeps_its_differences_beside_busier_ones() {
     assert!(history.len() <= 1024, "{} differences", history.len());
 }
 
+#[test]
+fn large_differences_do_not_pile_up() {
+    let names: Vec<String> = (0..10_000).map(|n| format!("hub-{n}.azure-devices.net")).collect();
+    let moved = |address: &'static str| {
+        let rows: Vec<_> = names.iter().map(|name| (1, name.as_str(), address)).collect();
+        shares([share(1, &[HUBS], &rows)])
+    };
+    let mut history = VecDeque::new();
+    let (mut current, first) = succeed(None, moved("10.0.0.1"), &publication(), "0", at(0)).expect("one");
+    history.push_back(first);
+    for number in 1..30 {
+        let to = if number % 2 == 0 { "10.0.0.1" } else { "10.0.0.2" };
+        let before = current.serial(&name(HUBS)).expect("a serial");
+        let next = succeed(Some(&current), moved(to), &publication(), "moved", at(number));
+        let (generation, difference) = next.expect("another");
+        history.push_back(difference);
+        trim(&mut history);
+        current = generation;
+        assert_ne!(since(&history, &current, &name(HUBS), before), Since::Unknown, "the last one is there");
+    }
+    let records = |d: &Difference| -> usize { d.zones.iter().map(|z| z.added.len() + z.removed.len()).sum() };
+    let all: usize = history.iter().map(records).sum();
+    assert!(all <= 100_000, "{all} records in {} differences", history.len());
+}
+
 proptest! {
     #[test]
     fn changes_take_every_earlier_serial_to_the_current_content(
