@@ -82,8 +82,7 @@ fn signed(origin: Origin<'_>, mut asker: Asker, query: &[u8], out: &mut Vec<u8>)
     if transfers.secondary(origin.client.ip().to_canonical(), origin.key).is_some() {
         (asker.allowed, asker.secondary) = (true, true);
     }
-    // A signature has far fewer octets than 65,535.
-    asker.reserve = signer.overhead() as u16;
+    asker.reserve = reserve(&signer);
     let mut outcome = answer(&origin.serving.image, &message, asker, out);
     if matches!(outcome, Outcome::Forward { .. }) && asker.transport == Transport::Udp {
         // What public DNS says has to leave room for the signature, which is simple over TCP only.
@@ -184,7 +183,8 @@ impl Later {
         transport: Transport,
         out: &mut Vec<u8>,
     ) -> Outcome {
-        let outcome = self.resolver.resolve(shared, client, transport, &self.query, out).await;
+        let reserve = self.signer.as_ref().map_or(0, reserve);
+        let outcome = self.resolver.resolve(shared, client, (transport, reserve), &self.query, out).await;
         if let Some(mut signer) = self.signer {
             signer.sign(out, seconds());
         }
@@ -195,6 +195,12 @@ impl Later {
     pub(super) fn resolver(&self) -> &Arc<Resolver> {
         &self.resolver
     }
+}
+
+/// The octets that a response has to leave free for its signature.
+fn reserve(signer: &Signer) -> u16 {
+    // A signature has far fewer octets than 65,535.
+    signer.overhead() as u16
 }
 
 /// The time that signatures carry.

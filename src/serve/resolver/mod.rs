@@ -166,12 +166,12 @@ impl Resolver {
 
     /// Answers a query that [`answer`](super::answer()) forwards: from the cache, or by asking.
     /// Nothing is older than the image at the end: a name that has become ours meanwhile is answered
-    /// from it.
+    /// from it. The response leaves so many octets free for a signature.
     pub async fn resolve(
         &self,
         shared: &Shared,
         client: SocketAddr,
-        transport: Transport,
+        (transport, reserve): (Transport, u16),
         request: &[u8],
         out: &mut Vec<u8>,
     ) -> Outcome {
@@ -181,6 +181,7 @@ impl Resolver {
         let entry = self.entry(&key).await;
         let serving = shared.load_full();
         let (image, asker) = (&serving.image, serving.asker(client.ip(), transport, false));
+        let asker = Asker { reserve, ..asker };
         match answer(image, request, asker, out) {
             Outcome::Forward { .. } => {
                 self.respond(&key, &entry, image, request, query, asker, Instant::now(), out)
