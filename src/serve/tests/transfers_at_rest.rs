@@ -353,7 +353,7 @@ fn play(held: &mut BTreeSet<Line>, mut from: u32, got: &[Line]) -> u32 {
 }
 
 #[test]
-fn what_changed_over_udp_is_told_when_it_fits_and_else_the_serial() {
+fn what_changed_is_told_to_signed_datagrams_when_it_fits_and_else_the_serial() {
     let mut story = story();
     let devices = |count: u8| {
         let names: Vec<String> = (0..count).map(|n| format!("iotc-{n}.azure-devices.net")).collect();
@@ -367,7 +367,17 @@ fn what_changed_over_udp_is_told_when_it_fits_and_else_the_serial() {
     let serving = story.serving();
     let serials: Vec<u32> =
         story.generations.iter().filter_map(|generation| generation.serial(&name(DEVICES))).collect();
-    let ask = |serial: u32, asker: Asker| messages(&serving, "192.0.2.1", asker, &since(DEVICES, serial));
+    let signed = |serving: &Serving, serial: u32, base: Asker| {
+        let mut request = since(DEVICES, serial);
+        let mut verifier = sign_request(&Arc::new(key("key")), &mut request, now());
+        let mut response = messages(serving, "192.0.2.9", base, &request);
+        if base.transport == UDP.transport {
+            assert!(response[0].len() <= 512, "{} octets with the signature", response[0].len());
+            verifier.verify(&mut response[0], now()).expect("signed");
+        }
+        response
+    };
+    let ask = |serial: u32, asker: Asker| signed(&serving, serial, asker);
     let one = lines(&ask(serials[2], UDP));
     assert_eq!(one.len(), 1, "114 names do not fit into 512 octets");
     assert_eq!(serial(&one[0]), serials[3]);
@@ -377,15 +387,16 @@ fn what_changed_over_udp_is_told_when_it_fits_and_else_the_serial() {
     let mut before = Story { generations: story.generations[..3].to_vec(), history: story.history.clone() };
     before.history.truncate(3);
     let serving = before.serving();
-    let small = messages(&serving, "192.0.2.1", UDP, &since(DEVICES, serials[1]));
-    assert!(small[0].len() <= 512);
+    let small = signed(&serving, serials[1], UDP);
     let mut held = expected(&before.generations[1], DEVICES);
     assert_eq!(play(&mut held, serials[1], &lines(&small)), serials[2]);
     assert_eq!(held, expected(&before.generations[2], DEVICES));
-    let mut request = since(DEVICES, serials[1]);
-    sign_request(&Arc::new(key("key")), &mut request, now());
-    let signed = messages(&serving, "192.0.2.9", UDP, &request);
-    assert!(signed[0].len() <= 512, "{} octets with the signature", signed[0].len());
+    // Whoever writes the address of a secondary into a datagram makes nothing larger of it.
+    let request = since(DEVICES, serials[1]);
+    let forged = messages(&serving, "192.0.2.1", UDP, &request);
+    assert_eq!(serial(&lines(&forged)[0]), serials[2]);
+    assert_eq!(lines(&forged).len(), 1);
+    assert!(forged[0].len() < 2 * request.len(), "{} octets for {}", forged[0].len(), request.len());
 }
 
 /// Some of twelve names with one or two of three addresses.

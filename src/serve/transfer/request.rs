@@ -55,11 +55,15 @@ pub(in crate::serve) fn begin(
     };
     let body = if question.kind == TYPE_IXFR {
         let held = held(request).ok_or(Refusal::of(rcode::FORMERR, None))?;
-        // A datagram may come from anywhere.
-        if key.is_some() || transport != Transport::Udp {
+        // A datagram without a signature may come from anywhere: nothing is believed of it, and what it
+        // gets is no more than it asked with. The SOA alone leads to TCP (RFC 1995 section 2).
+        let since = if key.is_some() || transport != Transport::Udp {
             serving.transfers.records.asked(&secondary.name, &origin, Some(held));
-        }
-        match since(&source.history, generation, &origin, held) {
+            since(&source.history, generation, &origin, held)
+        } else {
+            Since::Current
+        };
+        match since {
             Since::Current => Body::Current,
             Since::Changes { removed, added } => {
                 let zone = generation.zones.get(&origin);
