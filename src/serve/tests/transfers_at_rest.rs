@@ -399,6 +399,38 @@ fn what_changed_is_told_to_signed_datagrams_when_it_fits_and_else_the_serial() {
     assert!(forged[0].len() < 2 * request.len(), "{} octets for {}", forged[0].len(), request.len());
 }
 
+#[test]
+fn a_datagram_is_never_longer_than_the_client_takes() {
+    let label = "a".repeat(60);
+    let long = format!("{label}.{label}.{label}.example.net");
+    let named = Publication {
+        name_servers: vec![name(&format!("ns.{long}"))],
+        hostmaster: name(&format!("hostmaster.{long}")),
+        ..everything()
+    };
+    let mut story = Story::default();
+    story.tell(&named, sample_shares());
+    let mut serving = story.serving();
+    let all = [key("key"), key(&long)].into_iter().collect();
+    let secondaries = vec![
+        secondary("short", "192.0.2.1:53", Some("key"), Access::KeyOrAddress),
+        secondary("long", "192.0.2.2:53", Some(&long), Access::Key),
+    ];
+    serving.transfers = Arc::new(Transfers::of(secondaries, all, Arc::new(Records::default())));
+    let soa = |response: &[u8]| (u16::from_be_bytes([response[6], response[7]]), response[2] & 0x02 != 0);
+    let plain = messages(&serving, "192.0.2.1", UDP, &since(DEVICES, 1));
+    assert_eq!(soa(&plain[0]), (1, false), "it fits without a signature");
+    for with in ["key", &long] {
+        let mut request = since(DEVICES, 1);
+        let mut verifier = sign_request(&Arc::new(key(with)), &mut request, now());
+        let mut response = messages(&serving, "192.0.2.9", UDP, &request).remove(0);
+        assert!(response.len() <= 512, "{} octets", response.len());
+        verifier.verify(&mut response, now()).expect("signed");
+        assert_eq!(soa(&response), (0, true), "over TCP it is");
+        assert_eq!(lines(&[response]), [], "readable");
+    }
+}
+
 /// Some of twelve names with one or two of three addresses.
 fn some_names() -> impl Strategy<Value = Vec<(u8, BTreeSet<u8>)>> {
     let addresses = prop::collection::btree_set(1..=3_u8, 1..=2);

@@ -138,7 +138,7 @@ impl Transfer {
         }
         out.extend_from_slice(&self.head);
         let opt = self.edns.map_or(0, |_| OPT);
-        let mut page = Page { zone: &self.zone, out, limit: limit - opt, count: 0 };
+        let mut page = Page { zone: &self.zone, out, limit: limit.saturating_sub(opt), count: 0 };
         while let Some(step) = self.steps.front_mut()
             && page.fill(step)
         {
@@ -164,19 +164,36 @@ impl Transfer {
     }
 
     /// Writes the only message of a response over UDP; the SOA alone where it does not fit, so that the
-    /// client comes back over TCP (RFC 1995 section 2).
+    /// client comes back over TCP (RFC 1995 section 2). Where not even that fits, TC says so.
     pub(in crate::serve) fn datagram(mut self, limit: usize, out: &mut Vec<u8>) {
         self.told.sent.datagram = true;
         let signer = self.signer.take();
-        let limit = limit - signer.as_ref().map_or(0, Signer::overhead);
+        let limit = limit.saturating_sub(signer.as_ref().map_or(0, Signer::overhead));
         let one = self.next(0, limit, out) && self.steps.is_empty() && out.len() <= limit;
         if !one || self.told.sent.kind == SentKind::Axfr {
             self.told.sent.kind = SentKind::Current;
             self.steps = self.zone.steps(Body::Current);
             self.next(0, limit, out);
         }
+        if out.len() > limit {
+            self.truncate(out);
+        }
         if let Some(mut signer) = signer {
             signer.sign(out, seconds());
+        }
+        (self.told.sent.messages, self.told.sent.octets) = (1, out.len() as u64);
+    }
+
+    /// Leaves header, question and OPT of a message, with TC.
+    fn truncate(&self, out: &mut Vec<u8>) {
+        out.truncate(self.head.len());
+        if let Some(header) = out.first_chunk_mut::<HEADER>() {
+            header[2] |= 0x02;
+            // No answer; one more record where there is an OPT.
+            (header[6], header[7], header[11]) = (0, 0, u8::from(self.edns.is_some()));
+        }
+        if let Some(edns) = self.edns {
+            answer::write_opt(edns, 0, None, out);
         }
     }
 }
