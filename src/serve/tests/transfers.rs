@@ -24,7 +24,10 @@ fn large(names: usize) -> Generation {
 
 /// Loopback addresses may transfer.
 fn serve(server: &Server, dns: &Dns, generation: Generation) {
-    let secondaries = vec![secondary("local", "127.0.0.1:53", None, Access::Address)];
+    let secondaries = vec![
+        secondary("local", "127.0.0.1:53", None, Access::Address),
+        secondary("other", "127.0.0.2:53", None, Access::Address),
+    ];
     let image = Arc::new(compile(&generation, true));
     let mut serving = Serving::new(image, dns, None, None);
     serving.transfers = Arc::new(Transfers::of(secondaries, Keys::default(), Arc::new(Records::default())));
@@ -93,6 +96,30 @@ async fn who_stops_reading_is_given_up_and_holds_up_nobody() {
     })
     .await;
     drop(stuck);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_secondary_that_takes_all_the_time_in_the_world_keeps_no_other_waiting() {
+    let dns = Dns { tcp_idle_timeout: std::time::Duration::from_secs(600), ..dns(&["127.0.0.1:0"]) };
+    let server = Server::start(&dns);
+    // More than the buffers of a connection hold.
+    serve(&server, &dns, large(300_000));
+    let mut stuck = Vec::new();
+    for number in 0..40 {
+        let mut stream = connect("127.0.0.1", server.address()).await;
+        tokio::io::AsyncWriteExt::write_all(&mut stream, &framed(&query(DEVICES, AXFR)))
+            .await
+            .expect("written");
+        if number < 8 {
+            next(&mut stream).await.expect("a message, and none is read after it");
+        }
+        stuck.push(stream);
+    }
+    let mut stream = connect("127.0.0.2", server.address()).await;
+    let answer = ask_over(&mut stream, &query(DEVICES, AXFR)).await.expect("its turn comes");
+    assert_eq!(answer[3] & 0x0f, 0);
+    drop((stuck, stream));
     server.stop().await;
 }
 

@@ -1,9 +1,10 @@
 //! Who may transfer: the secondaries of the configuration, told apart by key and address.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 use crate::config::{self, Access, Secondary};
 use crate::serve::secondaries::Records;
@@ -13,6 +14,9 @@ use crate::zones::DnsName;
 /// Transfers that are sent at a time; further ones wait for their turn.
 const SLOTS: usize = 32;
 
+/// Of these, the ones that one secondary may have: however slowly it reads, others have their turn.
+const OWN_SLOTS: usize = 8;
+
 /// Who may transfer, and what was transferred.
 #[derive(Debug)]
 pub struct Transfers {
@@ -21,8 +25,16 @@ pub struct Transfers {
     pub(in crate::serve) keys: Keys,
     /// The addresses that need no key, sorted.
     addresses: Vec<IpAddr>,
-    pub(super) slots: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
+    /// By the secondary's name.
+    own_slots: BTreeMap<String, Arc<Semaphore>>,
     pub(in crate::serve) records: Arc<Records>,
+}
+
+/// The right to send a transfer.
+pub(super) struct Turn {
+    _own: Option<OwnedSemaphorePermit>,
+    _slot: OwnedSemaphorePermit,
 }
 
 /// The secondaries cannot be served.
@@ -73,7 +85,21 @@ impl Transfers {
         let mut addresses: Vec<IpAddr> =
             secondaries.iter().filter(without_key).map(|s| s.address.ip()).collect();
         addresses.sort_unstable();
-        Self { secondaries, keys, addresses, slots: Arc::new(Semaphore::new(SLOTS)), records }
+        let slots = Arc::new(Semaphore::new(SLOTS));
+        let own_slots =
+            secondaries.iter().map(|s| (s.name.clone(), Arc::new(Semaphore::new(OWN_SLOTS)))).collect();
+        Self { secondaries, keys, addresses, slots, own_slots, records }
+    }
+
+    /// Waits for the turn of a secondary, which ends with what is given.
+    pub(super) async fn turn(&self, secondary: &str) -> Result<Turn, AcquireError> {
+        // Its own first, so that who waits for those takes none of the others'. One that a reload has
+        // just removed has none.
+        let own = match self.own_slots.get(secondary) {
+            Some(own) => Some(own.clone().acquire_owned().await?),
+            None => None,
+        };
+        Ok(Turn { _own: own, _slot: self.slots.clone().acquire_owned().await? })
     }
 
     /// Whether an address alone makes a client a secondary.

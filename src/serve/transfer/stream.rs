@@ -386,7 +386,7 @@ pub(in crate::serve) async fn send(
     transfers: &Transfers,
     idle: Duration,
 ) -> io::Result<()> {
-    let _slot = transfers.slots.acquire().await.map_err(io::Error::other)?;
+    let _turn = transfers.turn(&transfer.told.secondary).await.map_err(io::Error::other)?;
     let (mut message, mut framed) = (Vec::new(), Vec::new());
     while transfer.next(seconds(), FULL, &mut message) {
         let complete = std::mem::take(&mut transfer.told.sent.complete);
