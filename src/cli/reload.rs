@@ -89,8 +89,12 @@ impl Reloader<'_> {
         let client = Arc::new(tokio::task::spawn_blocking(making).await??);
         // A resolver of the same settings keeps its cache.
         let resolver = Recursion::new(config.resolver.as_ref(), self.resolver_metrics, recursion.as_ref())?;
-        let transfers = Transfers::new(&config.transfer, self.secondaries.records())?;
-        let surroundings = Surroundings::new(&config)?;
+        // Both read key files.
+        let reading = {
+            let (config, records) = (config.clone(), self.secondaries.records());
+            move || Ok::<_, Failure>((Transfers::new(&config.transfer, records)?, Surroundings::new(&config)?))
+        };
+        let (transfers, surroundings) = tokio::task::spawn_blocking(reading).await??;
         listeners.encrypt(config.dns.tls.as_ref())?;
         if !self.passed
             && let Err(error) = listeners.listen(&config.dns.listen, config.dns.udp_threads).await
