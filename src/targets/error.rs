@@ -52,6 +52,12 @@ pub(crate) enum TargetError {
     /// A server could not be brought up to date.
     #[error(transparent)]
     Push(#[from] PushError),
+    /// An attempt does not end.
+    #[error(
+        "the attempt does not end: a file system or a server does not answer; mend it, or take the target out of the \
+         configuration. Nothing else is tried before it ends"
+    )]
+    Hangs,
     /// A task ended in a panic; this is a bug.
     #[error("a task failed: {0}")]
     Task(#[from] JoinError),

@@ -1,23 +1,32 @@
 //! One target: its state, which everybody may look at, and the task that writes it.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::error::TargetError;
 use super::lock;
 use super::metrics::Counters;
 use super::state::TargetState;
 use super::writer::{Applied, Around, Job, Notes, Writer};
-use crate::config::Target;
+use crate::config::{Target, TargetKind};
 use crate::zones::Generation;
 
 /// The pauses after failures: doubled from the one to the other.
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(60);
+
+/// How long an attempt may take, beside its command, before it is told that it does not end.
+const LONG: Duration = Duration::from_secs(60);
+
+/// How long the end of a task waits for what cannot be cut short: files of a server that is away hold up
+/// whoever touches them, and neither a reload of the configuration nor the end of the daemon may wait for that.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// Paths that are told of a dry run; more are counted.
 const NAMED: usize = 5;
@@ -138,10 +147,12 @@ pub(super) async fn run(watched: &Watched, stop: &CancellationToken) {
             stop: stop.clone(),
             writes: watched.counters.writes.clone(),
         };
-        let result = writer.apply(&job).await;
+        let tell = || watched.failed(&TargetError::Hangs);
+        // What the end of the task cuts short is no failure.
+        let attended = attend(writer.apply(&job), limit(&watched.target.kind), stop, tell).await;
         watched.noted(writer.notes());
+        let Some(result) = attended else { return };
         let pause = match result {
-            // What the end of the task cuts short is no failure.
             _ if stop.is_cancelled() => return,
             Ok(applied) => {
                 failures = 0;
@@ -158,6 +169,44 @@ pub(super) async fn run(watched: &Watched, stop: &CancellationToken) {
         // Up to a quarter shorter, so that targets that failed together do not stay together.
         due = Some(Instant::now() + pause.mul_f64(1.0 - fastrand::f64() / 4.0));
     }
+}
+
+/// Waits for an attempt, and tells when it takes longer than `limit`. Gives nothing at `stop`.
+async fn attend<T>(
+    attempt: impl Future<Output = T>,
+    limit: Duration,
+    stop: &CancellationToken,
+    tell: impl Fn(),
+) -> Option<T> {
+    let mut attempt = pin!(attempt);
+    let mut told = pin!(sleep(limit));
+    let mut is_told = false;
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {
+                // What is done now need not be done again by a task that follows.
+                let _ = timeout(GRACE, &mut attempt).await;
+                return None;
+            }
+            result = &mut attempt => return Some(result),
+            () = &mut told, if !is_told => {
+                is_told = true;
+                tell();
+            }
+        }
+    }
+}
+
+/// When it is told that an attempt does not end.
+fn limit(kind: &TargetKind) -> Duration {
+    let command = match kind {
+        TargetKind::ZoneFiles { reload, .. } | TargetKind::RpzFile { reload, .. } => reload.as_ref(),
+        TargetKind::Hosts { .. } => None,
+        // Each exchange has a limit of its own; many records take many.
+        TargetKind::Rfc2136(_) => return LONG * 10,
+    };
+    LONG + command.map_or(Duration::ZERO, |reload| reload.timeout)
 }
 
 /// The pause after so many failures.
@@ -181,6 +230,15 @@ mod tests {
     fn pauses_double_up_to_a_minute() {
         let seconds: Vec<u64> = [1, 2, 3, 6, 7, 40, u32::MAX].map(|n| pause(n).as_secs()).to_vec();
         assert_eq!(seconds, [1, 2, 4, 32, 60, 60, 60]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_attempt_that_hangs_is_told_and_holds_up_no_end() {
+        let stop = CancellationToken::new();
+        // Told first, and then stopped: the attempt itself never ends.
+        let attempt = attend(std::future::pending::<()>(), Duration::from_millis(1), &stop, || stop.cancel());
+        let ended = timeout(GRACE * 10, attempt).await;
+        assert_eq!(ended.expect("it ends"), None);
     }
 
     #[test]
