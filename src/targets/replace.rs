@@ -3,14 +3,14 @@
 //! The new content is written beside the file, synced and renamed over it. Mode, owner and group stay;
 //! a symbolic link is followed, so that the link stays too. After an error the old file is as it was and
 //! nothing is left beside it. A process that is killed in between leaves a file whose name is always the
-//! same; the next write removes it.
+//! same; the next write removes it. Two writers never share it: whoever writes it holds a lock on it.
 //!
 //! Some files cannot be replaced: one that is mounted by itself, as containers have `/etc/hosts`, and one
 //! in a directory that may not be written. Where the operator says so they are written in place; when
 //! that fails the old content is written back.
 
 use std::ffi::OsString;
-use std::fs::{self, File, Metadata, OpenOptions, Permissions};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
@@ -139,12 +139,17 @@ fn read(path: &Path) -> Result<Option<Existing>, ReplaceError> {
         }
         Err(error) => return Err(failed("cannot find", path)(error)),
     };
-    // Before opening, which would wait at a named pipe.
+    // Before opening, which may do something to a device.
     if !fs::metadata(&path).map_err(failed("cannot read", &path))?.is_file() {
         return Err(ReplaceError::Irregular(path));
     }
-    let file = File::open(&path).map_err(failed("cannot read", &path))?;
+    // Somebody may have put a named pipe there meanwhile, which is not waited for.
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&path);
+    let file = file.map_err(failed("cannot read", &path))?;
     let metadata = file.metadata().map_err(failed("cannot read", &path))?;
+    if !metadata.is_file() {
+        return Err(ReplaceError::Irregular(path));
+    }
     let mut content = Vec::new();
     file.take(LIMIT + 1).read_to_end(&mut content).map_err(failed("cannot read", &path))?;
     if content.len() as u64 > LIMIT {
@@ -163,16 +168,20 @@ fn write(
     let real = existing.map_or(path, |existing| &existing.path);
     let beside = beside(real);
     let made = make(&beside, existing.map(|existing| &existing.metadata), content);
-    let replaced = made.and_then(|()| {
-        if !is_unchanged(real, existing) {
-            return Ok(false);
+    // The lock is held until it is renamed.
+    let replaced = made.and_then(|file| {
+        if !is_at(&file, &beside) {
+            return Err(ReplaceError::Busy(beside.clone()));
         }
-        fs::rename(&beside, real).map_err(failed("cannot replace", real)).map(|()| true)
+        let renamed = match is_unchanged(real, existing) {
+            true => fs::rename(&beside, real).map_err(failed("cannot replace", real)).map(|()| true),
+            false => Ok(false),
+        };
+        if !matches!(renamed, Ok(true)) {
+            discard(&beside);
+        }
+        renamed
     });
-    if !matches!(replaced, Ok(true)) {
-        // What was not made is not there.
-        let _ = fs::remove_file(&beside);
-    }
     match (replaced, existing) {
         (Ok(true), _) => {
             let directory = real.parent().unwrap_or_else(|| Path::new("/"));
@@ -192,28 +201,63 @@ fn write(
     }
 }
 
-/// Writes a new file with the owner and mode of the old one.
-fn make(beside: &Path, like: Option<&Metadata>, content: &[u8]) -> Result<(), ReplaceError> {
-    match fs::remove_file(beside) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            return Err(failed("cannot remove", beside)(error));
-        }
-        _ => {}
-    }
+/// Writes a new file with the owner and mode of the old one; it is locked as long as it is open.
+fn make(beside: &Path, like: Option<&Metadata>, content: &[u8]) -> Result<File, ReplaceError> {
+    clear(beside)?;
     // Nobody else can have put a link there meanwhile.
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(beside);
-    let mut file = file.map_err(failed("cannot create", beside))?;
+    let file = file.map_err(failed("cannot create", beside))?;
+    // Before it was locked, another writer may have taken it for one that was left.
+    if is_in_use(&file) || !is_at(&file, beside) {
+        return Err(ReplaceError::Busy(beside.to_owned()));
+    }
+    let filled = fill(&file, beside, like, content);
+    if filled.is_err() {
+        discard(beside);
+    }
+    filled.map(|()| file)
+}
+
+fn fill(mut file: &File, beside: &Path, like: Option<&Metadata>, content: &[u8]) -> Result<(), ReplaceError> {
     let mode = like.map_or(MODE, |like| like.mode() & 0o7777);
     if let Some(like) = like {
         let own = file.metadata().map_err(failed("cannot create", beside))?;
         if (own.uid(), own.gid()) != (like.uid(), like.gid()) {
             let owner = Some(like.uid()).filter(|uid| *uid != own.uid());
             let group = Some(like.gid()).filter(|gid| *gid != own.gid());
-            fchown(&file, owner, group).map_err(failed("cannot keep the owner of", beside))?;
+            fchown(file, owner, group).map_err(failed("cannot keep the owner of", beside))?;
         }
     }
     file.set_permissions(Permissions::from_mode(mode)).map_err(failed("cannot set the mode of", beside))?;
     file.write_all(content).and_then(|()| file.sync_all()).map_err(failed("cannot write", beside))
+}
+
+/// Removes what a process that was killed left, but not what somebody is writing.
+fn clear(beside: &Path) -> Result<(), ReplaceError> {
+    let left = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW).open(beside);
+    match left {
+        Ok(left) if is_in_use(&left) => return Err(ReplaceError::Busy(beside.to_owned())),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        // What cannot be opened, as a link, is none that anybody writes.
+        _ => {}
+    }
+    fs::remove_file(beside).map_err(failed("cannot remove", beside))
+}
+
+/// Whether a path is that of an open file still.
+fn is_at(file: &File, path: &Path) -> bool {
+    let of = |metadata: Metadata| (metadata.dev(), metadata.ino());
+    matches!((file.metadata().map(of), fs::symlink_metadata(path).map(of)), (Ok(open), Ok(there)) if open == there)
+}
+
+/// Whether somebody else holds the lock. Some network file systems have no locks.
+fn is_in_use(file: &File) -> bool {
+    matches!(file.try_lock(), Err(TryLockError::WouldBlock))
+}
+
+/// Removes a file that was not needed; when that fails, the next write does it.
+fn discard(beside: &Path) {
+    let _ = fs::remove_file(beside);
 }
 
 /// Whether a file is still the one that was read.

@@ -78,6 +78,30 @@ fn mode_owner_and_group_stay_and_nothing_is_left_beside() {
 }
 
 #[test]
+fn what_another_writer_has_begun_is_left_alone_and_what_is_left_is_no_trap() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (path, other) = (directory.path().join("hosts"), directory.path().join("other"));
+    fs::write(&path, "a\n").expect("written");
+    let begun = fs::File::create(beside(&path)).expect("made");
+    begun.lock().expect("locked");
+    let error = said(write(&path, Manner::Replace, &generation()));
+    assert!(error.contains("by somebody else"), "{error}");
+    assert_eq!((fs::read(&path).expect("read"), beside(&path).exists()), (b"a\n".to_vec(), true));
+    drop(begun);
+    // A link, symbolic or hard, is removed and not written through.
+    fs::write(&other, "mine\n").expect("written");
+    for link in [|from: &Path, to: &Path| symlink(from, to), |from: &Path, to: &Path| fs::hard_link(from, to)]
+    {
+        let _ = fs::remove_file(beside(&path));
+        link(&other, &beside(&path)).expect("a link");
+        fs::write(&path, "a\n").expect("written");
+        write(&path, Manner::Replace, &generation()).expect("written");
+        assert_eq!(fs::read(&other).expect("read"), b"mine\n");
+        assert_eq!(files(directory.path()), ["hosts", "other"]);
+    }
+}
+
+#[test]
 fn a_dry_run_writes_nothing() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("hosts");
