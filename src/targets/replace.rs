@@ -47,8 +47,8 @@ pub(crate) enum ReplaceError {
     TooLong(PathBuf),
     /// It can only be written in place.
     #[error(
-        "{} cannot be replaced ({reason}): mount its directory instead of the file, let the daemon write the \
-         directory, or set in_place = true, which is not atomic",
+        "{} cannot be replaced ({reason}): mount its directory instead of the file, let the daemon own the file \
+         and write its directory, or, for a hosts file, set in_place = true, which is not atomic",
         path.display()
     )]
     InPlaceOnly {
@@ -274,12 +274,10 @@ fn is_unchanged(path: &Path, existing: Option<&Existing>) -> bool {
 
 /// Why a file cannot be replaced though it might be written.
 fn obstacle(error: &ReplaceError) -> Option<String> {
-    let ReplaceError::Io { source, .. } = error else { return None };
+    let ReplaceError::Io { action, source, .. } = error else { return None };
     match Errno::from_io_error(source)? {
         Errno::BUSY | Errno::XDEV => Some("it is mounted by itself".to_owned()),
-        Errno::ACCESS | Errno::PERM | Errno::ROFS => {
-            Some(format!("beside it nothing can be written: {source}"))
-        }
+        Errno::ACCESS | Errno::PERM | Errno::ROFS => Some(format!("{action} a file beside it: {source}")),
         _ => None,
     }
 }

@@ -217,7 +217,7 @@ fn mounted() {
     // In a directory that is read-only, too.
     mount(&["-o", "remount,bind,ro", directory.to_str().expect("text")]);
     let error = said(write(&path, Manner::Replace, &generation()));
-    assert!(error.contains("beside it nothing") && error.contains("in_place = true"), "{error}");
+    assert!(error.contains("cannot create a file beside it") && error.contains("in_place = true"), "{error}");
     write(&path, Manner::InPlace, &generation()).expect("written");
     let expected =
         merge(old.as_bytes(), &crate::targets::export::hosts_lines(&generation())).expect("merged");
