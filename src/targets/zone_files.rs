@@ -8,7 +8,7 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use super::error::TargetError;
-use super::export::{SIGN, zone, zone_files};
+use super::export::{OF_A_ZONE, SIGN, zone, zone_files};
 use super::reload;
 use super::replace::{Manner, Written, failed, named, update};
 use super::writer::{Applied, Job, blocking};
@@ -170,12 +170,11 @@ fn left_over(directory: &Path, files: &[(PathBuf, String, usize)]) -> Result<Vec
     Ok(left)
 }
 
-/// Whether a file is one that this kind of target writes: ours, and of the zone that its name says. A
-/// policy zone of another target, or an export, may lie in the same directory under another name.
+/// Whether a file is one that this kind of target writes: ours, and of the zone that its name says. The
+/// policy zone of another target, or an export, may lie in the same directory.
 fn is_of_a_zone(path: &Path, start: &[u8]) -> bool {
     let Some(origin) = path.file_stem().and_then(|stem| stem.to_str()) else { return false };
-    let second = start.split(|b| *b == b'\n').nth(1).unwrap_or_default();
-    start.starts_with(SIGN.as_bytes()) && second.starts_with(format!("{origin}. ").as_bytes())
+    start.starts_with(format!("{SIGN}{OF_A_ZONE}\n{origin}. ").as_bytes())
 }
 
 fn forget(mark: &Path) -> Result<(), TargetError> {

@@ -18,7 +18,7 @@ mod zone;
 use crate::zones::{DnsName, Generation};
 
 pub(super) use hosts::lines as hosts_lines;
-pub(super) use zone::{SIGN, zone};
+pub(super) use zone::{OF_A_ZONE, SIGN, zone};
 pub use zone::{ZoneFile, zone_files};
 
 /// The policy zone's name where nobody gave it one.

@@ -2,10 +2,14 @@
 
 use super::file_name;
 use crate::wire::zone_file::{Data, Soa, record};
-use crate::zones::{DnsName, Generation, Publication, Zone};
+use crate::zones::{DnsName, Form, Generation, Publication, Zone};
 
 /// How every zone file of ours begins. A file that begins otherwise is somebody else's.
 pub(in crate::targets) const SIGN: &str = "; Written by privatelink-dns.";
+
+/// The rest of the first line: which kind of target a file is of, also when both write into one directory.
+pub(in crate::targets) const OF_A_ZONE: &str = " It replaces this file whenever the zone changes.";
+const OF_THE_POLICY: &str = " It replaces this file whenever the policy zone changes.";
 
 /// The file of a zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +45,8 @@ pub(in crate::targets) fn zone(
     serial: u32,
 ) -> (String, usize) {
     let ttl = publication.ttl;
-    let mut text = format!("{SIGN} It replaces this file whenever the zone changes.\n");
+    let rest = if zone.form == Form::Rpz { OF_THE_POLICY } else { OF_A_ZONE };
+    let mut text = format!("{SIGN}{rest}\n");
     let soa = Soa {
         primary: publication.primary(),
         hostmaster: &publication.hostmaster,

@@ -86,12 +86,12 @@ async fn a_zone_that_is_gone_takes_its_file_along_and_no_other() {
     let first = generation();
     apply(&mut writer, &first).await.expect("written");
     fs::write(zones.join("foreign.zone"), "; somebody's\n").expect("written");
-    // A policy zone that another target keeps here.
+    // A policy zone that another target keeps here, under the name that it would have as a zone of this one.
     let mut rpz = publication();
     rpz.rpz = Some("rpz.example".parse().expect("a name"));
     let second = follow(Some(&first), &ROWS[1..2], &rpz);
     let kind = TargetKind::RpzFile {
-        path: zones.join("policy.zone"),
+        path: zones.join("rpz.example.zone"),
         origin: "rpz.example".parse().expect("a name"),
         reload: None,
     };
@@ -100,7 +100,7 @@ async fn a_zone_that_is_gone_takes_its_file_along_and_no_other() {
     assert!(error.contains("no policy zone rpz.example"), "{error}");
     assert_eq!(apply(&mut policy, &second).await.expect("written").records, 2);
     apply(&mut writer, &second).await.expect("written");
-    assert_eq!(files(zones), ["foreign.zone", "policy.zone", "privatelink.azure-devices.net.zone"]);
+    assert_eq!(files(zones), ["foreign.zone", "privatelink.azure-devices.net.zone", "rpz.example.zone"]);
 }
 
 #[tokio::test]
