@@ -3,8 +3,9 @@
 //! A file is written when its content differs; then the server is told. That a server has yet to be
 //! told stands in a file of its own, so that a restart of the daemon does not forget it.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::error::TargetError;
@@ -106,15 +107,16 @@ fn write(place: &Place, generation: &Generation, dry: bool, told: bool) -> Resul
     let written: Vec<String> =
         new.iter().map(|(path, _)| path.display().to_string()).chain(left.iter().map(|p| shown(p))).collect();
     let mark = place.mark();
-    let untold = told && (!written.is_empty() || mark.exists());
+    let untold = told && (!written.is_empty() || fs::symlink_metadata(&mark).is_ok());
     if !dry && !written.is_empty() {
         if told {
-            fs::write(&mark, "").map_err(failed("cannot write", &mark))?;
+            remember(&mark)?;
         }
         for (path, text) in new {
             update(path, Manner::Replace, |existing| ours(path, existing, text))?;
         }
-        for path in left {
+        // Somebody may have put a file of their own there meanwhile.
+        for path in left.into_iter().filter(|path| is_of_a_zone(path)) {
             fs::remove_file(&path).map_err(failed("cannot remove", &path))?;
         }
     }
@@ -135,16 +137,21 @@ fn ours(path: &Path, existing: Option<&[u8]>, text: &str) -> Result<Vec<u8>, Tar
     }
 }
 
-/// A zone that its server changes is not for us to write.
+/// A zone that its server changes is not for us to write. The journal stands beside the file that the server
+/// was told of, which may be the link or what is behind it.
 fn check(path: &Path) -> Result<(), TargetError> {
-    let mut journal = path.as_os_str().to_owned();
-    journal.push(".jnl");
-    let journal = PathBuf::from(journal);
-    match fs::symlink_metadata(&journal) {
-        Ok(_) => Err(TargetError::Journal(journal)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(failed("cannot look for", &journal)(error).into()),
+    let real = fs::canonicalize(path).ok().filter(|real| real != path);
+    for path in [Some(path), real.as_deref()].into_iter().flatten() {
+        let mut journal = path.as_os_str().to_owned();
+        journal.push(".jnl");
+        let journal = PathBuf::from(journal);
+        match fs::symlink_metadata(&journal) {
+            Ok(_) => return Err(TargetError::Journal(journal)),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(failed("cannot look for", &journal)(error).into()),
+        }
     }
+    Ok(())
 }
 
 /// Files of ours whose zones are not published any more.
@@ -156,13 +163,7 @@ fn left_over(directory: &Path, files: &[(PathBuf, String, usize)]) -> Result<Vec
         if !is_zone || files.iter().any(|(file, ..)| *file == path) {
             continue;
         }
-        // No link: that is somebody's own doing. No pipe: it could keep us waiting.
-        if !fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file()) {
-            continue;
-        }
-        let mut start = Vec::new();
-        let read = fs::File::open(&path).and_then(|file| file.take(4096).read_to_end(&mut start));
-        if read.is_ok() && is_of_a_zone(&path, &start) {
+        if is_of_a_zone(&path) {
             left.push(path);
         }
     }
@@ -172,9 +173,27 @@ fn left_over(directory: &Path, files: &[(PathBuf, String, usize)]) -> Result<Vec
 
 /// Whether a file is one that this kind of target writes: ours, and of the zone that its name says. The
 /// policy zone of another target, or an export, may lie in the same directory.
-fn is_of_a_zone(path: &Path, start: &[u8]) -> bool {
+fn is_of_a_zone(path: &Path) -> bool {
     let Some(origin) = path.file_stem().and_then(|stem| stem.to_str()) else { return false };
-    start.starts_with(format!("{SIGN}{OF_A_ZONE}\n{origin}. ").as_bytes())
+    // No link: that is somebody's own doing. No pipe: it could keep us waiting.
+    if !fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file()) {
+        return false;
+    }
+    let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW;
+    let mut start = Vec::new();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
+    file.and_then(|file| file.take(4096).read_to_end(&mut start)).is_ok()
+        && start.starts_with(format!("{SIGN}{OF_A_ZONE}\n{origin}. ").as_bytes())
+}
+
+/// Makes the mark. In a directory that others write too, nothing that stands in its place is written into.
+fn remember(mark: &Path) -> Result<(), TargetError> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(mark) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            Err(failed("cannot write", mark)(error).into())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn forget(mark: &Path) -> Result<(), TargetError> {

@@ -1,6 +1,7 @@
 //! Zone files: what is written, what is refused, and when the server is told.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
@@ -117,7 +118,26 @@ async fn files_of_others_and_dynamic_zones_are_refused_before_anything_is_writte
     fs::write(zones.join(&journal), "").expect("written");
     let error = apply(&mut writer, &generation()).await.expect_err("a dynamic zone");
     assert!(error.contains(&journal) && error.contains("rndc sync -clean"), "{error}");
-    assert_eq!(files(zones), [journal]);
+    assert_eq!(files(zones), [journal.clone()]);
+    // The server knows the file by another name than we.
+    fs::create_dir(zones.join("real")).expect("made");
+    fs::rename(zones.join(&journal), zones.join("real").join(&journal)).expect("moved");
+    fs::write(zones.join("real").join(last), "").expect("written");
+    symlink(format!("real/{last}"), zones.join(last)).expect("a link");
+    let error = apply(&mut writer, &generation()).await.expect_err("a dynamic zone");
+    assert!(error.contains(&format!("real/{journal}")), "{error}");
+}
+
+#[tokio::test]
+async fn what_stands_in_the_place_of_the_mark_is_not_written_into() {
+    let home = tempfile::tempdir().expect("a directory");
+    let (zones, other) = (home.path().join("zones"), home.path().join("other"));
+    fs::create_dir(&zones).expect("made");
+    fs::write(&other, "mine\n").expect("written");
+    symlink(&other, zones.join(".zones.privatelink-dns-reload-pending")).expect("a link");
+    apply(&mut target(&zones, "true"), &generation()).await.expect("written");
+    assert_eq!(fs::read_to_string(&other).expect("text"), "mine\n");
+    assert_eq!(files(&zones).len(), 3, "no mark is left");
 }
 
 #[tokio::test]
