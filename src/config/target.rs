@@ -1,7 +1,7 @@
 //! `[[target]]`: what is kept in step by writing to it.
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use super::credential::absolute;
@@ -220,6 +220,9 @@ fn file(field: &Field<'_>) -> Result<PathBuf, Wrong> {
 
 fn place(field: &Field<'_>) -> Result<PathBuf, Wrong> {
     let path = absolute(field, field.text()?)?;
-    // The same place in the same words: a trailing slash is none of them.
+    // The same place in the same words, so that two targets are seen to have it: no trailing slash, no `..`.
+    if path.components().any(|part| part == Component::ParentDir) {
+        return Err(field.wrong("has `..` in it"));
+    }
     Ok(Path::new(&path).components().collect())
 }
