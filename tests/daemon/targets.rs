@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use privatelink_dns::zones::FindingKind;
@@ -215,10 +216,20 @@ impl Machine {
         self.directory.path().join("hosts")
     }
 
+    fn state(&self) -> PathBuf {
+        self.directory.path().join("state")
+    }
+
     async fn run(&self) -> Said {
+        self.run_in("").await
+    }
+
+    /// Runs it with programs that go before those of the system.
+    async fn run_in(&self, programs: &str) -> Said {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/privatelink-dns-hosts");
         let mut command = Command::new("sh");
-        command.arg(script).arg(&self.daemon).arg(self.hosts()).arg(self.directory.path().join("state"));
+        command.arg(script).arg(&self.daemon).arg(self.hosts()).arg(self.state());
+        command.env("PATH", format!("{programs}:{}", std::env::var("PATH").unwrap_or_default()));
         said(command).await
     }
 }
@@ -259,6 +270,7 @@ async fn the_script_keeps_a_hosts_file_in_step() {
         (b"", b""),
         (b"one\n\n", b"\xfe"),
         (b"no end", b""),
+        (b"no end\0", b""),
     ] {
         let ours = if before.contains(&b'\r') { &windows } else { &block };
         let end: &[u8] = if before.is_empty() || before.ends_with(b"\n") { b"" } else { b"\n" };
@@ -278,6 +290,31 @@ async fn the_script_keeps_a_hosts_file_in_step() {
         assert!(refused.code == Some(1) && refused.err.contains("changed by hand"), "{refused:?}");
         assert_eq!(fs::read_to_string(&hosts).expect("text"), broken);
     }
+    // A power cut left nothing of what was read, and the tag of it.
+    let state = machine.state();
+    fs::write(&hosts, "127.0.0.1 localhost\n").expect("written");
+    fs::write(state.join("block"), "").expect("written");
+    assert!(state.join("block.etag").exists());
+    assert_eq!(machine.run().await.code, Some(0));
+    assert!(is_right(&fs::read_to_string(&hosts).expect("text"), &azure));
+    // Somebody writes the file just before it is renamed over; another run waits meanwhile.
+    let programs = machine.directory.path().join("programs");
+    fs::create_dir(&programs).expect("made");
+    let (lock, seen) = (state.join("lock"), programs.join("seen"));
+    let program = format!(
+        "#!/bin/sh\necho 10.9.9.9 mine >>{}\nflock -n {} true || echo locked >{}\n",
+        hosts.display(),
+        lock.display(),
+        seen.display()
+    );
+    fs::write(programs.join("sync"), program).expect("written");
+    fs::set_permissions(programs.join("sync"), fs::Permissions::from_mode(0o755)).expect("a mode");
+    fs::write(&hosts, "127.0.0.1 localhost\n").expect("written");
+    let refused = machine.run_in(programs.to_str().expect("text")).await;
+    assert!(refused.code == Some(1) && refused.err.contains("by somebody else meanwhile"), "{refused:?}");
+    assert_eq!(fs::read_to_string(&hosts).expect("text"), "127.0.0.1 localhost\n10.9.9.9 mine\n");
+    assert_eq!(fs::read_to_string(&seen).expect("text"), "locked\n");
+    fs::remove_dir_all(&programs).expect("removed");
     // The daemon is away: what it said last stays, also in a file that somebody wrote anew.
     daemon.kill().await;
     fs::write(&hosts, "127.0.0.1 localhost\n").expect("written");
