@@ -81,7 +81,7 @@ fn bench(c: &mut Criterion) {
     for names in [10, 10_000] {
         let queries: Vec<_> = (0..names).map(|i| query(&format!("n{i}.example.com"))).collect();
         for query in &queries {
-            let asked = recursion.resolver.resolve(&shared, client, Transport::Udp, query, &mut out);
+            let asked = recursion.resolver.resolve(&shared, client, (Transport::Udp, 0), query, &mut out);
             let outcome = runtime.block_on(asked);
             assert!(matches!(outcome, Outcome::Answered { rcode: 0, .. }), "{outcome:?}");
         }

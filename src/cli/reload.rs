@@ -92,7 +92,9 @@ impl Reloader<'_> {
         // Both read key files.
         let reading = {
             let (config, records) = (config.clone(), self.secondaries.records());
-            move || Ok::<_, Failure>((Transfers::new(&config.transfer, records)?, Surroundings::new(&config)?))
+            move || {
+                Ok::<_, Failure>((Transfers::new(&config.transfer, records)?, Surroundings::new(&config)?))
+            }
         };
         let (transfers, surroundings) = tokio::task::spawn_blocking(reading).await??;
         listeners.encrypt(config.dns.tls.as_ref())?;
