@@ -38,9 +38,9 @@ pub use error::{ConfigError, ConfigErrors, Place};
 pub use file::parse;
 pub use load::{Contact, Loaded};
 pub use types::{
-    Access, Azure, Cloud, Config, Credential, Discovery, Dns, Log, Notification, RateLimit, Resolver,
-    Rfc2136, Secondary, ServerMode, Target, TargetKind, TargetReload, Tls, Transfer, Upstream,
-    UpstreamTransport, UserAssigned,
+    Access, Azure, Cloud, Config, Credential, Discovery, Dns, Kerberos, KerberosIdentity, Log, Notification,
+    RateLimit, Resolver, Rfc2136, Secondary, ServerMode, Target, TargetKind, TargetReload, Tls, Transfer,
+    Upstream, UpstreamTransport, UserAssigned,
 };
 
 pub use crate::zones::{Prefix, PrefixError};

@@ -100,9 +100,15 @@ fn every_key_is_read() {
         "[azure.credential]\nkind = 'client-secret'\n",
         "[azure.credential]\nkind = 'client-certificate'\n",
     ];
-    let types = ["type = 'hosts'", "type = 'zone-file'", "type = 'rpz-file'", "type = 'rfc2136'"];
+    let types = [
+        "type = 'hosts'",
+        "type = 'zone-file'",
+        "type = 'rpz-file'",
+        "type = 'rfc2136'",
+        "type = 'rfc2136'\nkeytab = '/k'",
+    ];
     for (section, keys) in SECTIONS.iter().skip(1) {
-        let contexts = if *section == "target" { types } else { contexts };
+        let contexts = if *section == "target" { &types[..] } else { &contexts };
         for key in *keys {
             let key = path(section, key);
             if SECTIONS.iter().any(|(name, _)| *name == key) {

@@ -377,6 +377,8 @@ pub struct Rfc2136 {
     pub udp: bool,
     /// The name of the TSIG key that signs; it is in one of the key files of `[transfer]`.
     pub key: Option<DnsName>,
+    /// The Kerberos account that signs (GSS-TSIG); never with a TSIG key.
+    pub kerberos: Option<Kerberos>,
     /// The zones that may be written to; all that the server has when there is none.
     pub zones: Vec<DnsName>,
     /// Foreign records at our names are replaced instead of reported.
@@ -387,6 +389,36 @@ pub struct Rfc2136 {
     pub find_primary: bool,
     /// How often records that do not change are written again; 1 hour to 30 days.
     pub refresh: Option<Duration>,
+}
+
+/// A Kerberos account, and the service that it talks to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kerberos {
+    /// Who the daemon is.
+    pub identity: KerberosIdentity,
+    /// The host of the service `DNS/HOST`; the primary that a zone's SOA names when there is none.
+    pub service: Option<DnsName>,
+}
+
+/// Where a Kerberos identity comes from; paths are absolute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KerberosIdentity {
+    /// Keys of an account, `name@REALM`.
+    Keytab {
+        /// The keytab.
+        path: PathBuf,
+        /// The account.
+        principal: String,
+    },
+    /// A cache of tickets that something else keeps fresh.
+    Ccache(PathBuf),
+    /// The password of an account, `name@REALM`.
+    Password {
+        /// A file with the password.
+        file: PathBuf,
+        /// The account.
+        principal: String,
+    },
 }
 
 /// Which of several servers are written to.

@@ -13,6 +13,7 @@ use std::net::Ipv4Addr;
 use hickory_proto::op::ResponseCode;
 
 use super::exchange::{Mismatch, check};
+use super::gss::GssResponseError;
 use super::tsig::{Refusal, ResponseError};
 use crate::zones::DnsName;
 
@@ -232,27 +233,63 @@ pub enum Reply {
         problem: String,
     },
     /// Nothing is known: the caller has to ask what the server holds.
-    Unknown(String),
+    Unknown {
+        /// Why.
+        why: String,
+        /// Something came back, so that the connection can be used further.
+        answered: bool,
+    },
 }
 
-/// Reads a response that was verified already, or why it was not. `signed` says whether the request was.
+/// Why a response proves nothing, of either kind of signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unproven {
+    /// The server refuses the signature of the request; it has done nothing.
+    Refused(Refusal),
+    /// It is not signed by the server: without a signature, or with ours.
+    Unsigned(String),
+    /// Its signature is wrong.
+    Wrong(String),
+}
+
+impl From<ResponseError> for Unproven {
+    fn from(error: ResponseError) -> Self {
+        match error {
+            ResponseError::Refused(refusal) => Self::Refused(refusal),
+            ResponseError::Unsigned => Self::Unsigned(error.to_string()),
+            error => Self::Wrong(error.to_string()),
+        }
+    }
+}
+
+impl From<GssResponseError> for Unproven {
+    fn from(error: GssResponseError) -> Self {
+        match error {
+            GssResponseError::Refused(refusal) => Self::Refused(refusal),
+            GssResponseError::Unsigned | GssResponseError::Echoed => Self::Unsigned(error.to_string()),
+            error => Self::Wrong(error.to_string()),
+        }
+    }
+}
+
+/// Reads a response that was verified already, or why it proves nothing.
 #[must_use]
-pub fn reply(request: &[u8], response: &[u8], verified: Result<(), ResponseError>) -> Reply {
+pub fn reply(request: &[u8], response: &[u8], verified: Result<(), Unproven>) -> Reply {
     match check(request, response) {
         // Nothing here depends on the case of letters. A server may leave the zone section out.
         Ok(()) | Err(Mismatch::Case | Mismatch::Question) => {}
-        Err(_) => return Reply::Unknown("the response belongs to something else".to_owned()),
+        Err(_) => return unverified("the response belongs to something else".to_owned()),
     }
     let code = response.get(3).map_or(0, |flags| flags & 0x0f);
     match verified {
         Ok(()) => {}
-        Err(ResponseError::Refused(refusal)) => return refusal_of(code, signature(refusal)),
-        Err(ResponseError::Unsigned) if code != 0 => return refusal_of(code, refused(code, true)),
-        Err(error) => {
-            return Reply::Unknown(format!(
-                "{error}, so it is not known whether the server made the change ({})",
-                mnemonic(code)
-            ));
+        Err(Unproven::Refused(refusal)) => return refusal_of(code, signature(refusal)),
+        // Whoever refuses cannot sign always.
+        Err(Unproven::Unsigned(_)) if !matches!(code, 0 | 3 | 6..=8) => {
+            return refusal_of(code, refused(code, true));
+        }
+        Err(Unproven::Unsigned(why) | Unproven::Wrong(why)) => {
+            return unverified(format!("{why}; it says {}", mnemonic(code)));
         }
     }
     match code {
@@ -260,6 +297,10 @@ pub fn reply(request: &[u8], response: &[u8], verified: Result<(), ResponseError
         3 | 6..=8 => Reply::Changed(mnemonic(code)),
         _ => refusal_of(code, refused(code, false)),
     }
+}
+
+const fn unverified(why: String) -> Reply {
+    Reply::Unknown { why, answered: true }
 }
 
 const fn refusal_of(code: u8, problem: String) -> Reply {
@@ -450,18 +491,27 @@ mod tests {
         }
         // Not signed as it should be: whether it was done is not known.
         for error in [ResponseError::BadSignature, ResponseError::Unsigned, ResponseError::WrongKey] {
-            assert!(matches!(reply(&request, &response(0), Err(error)), Reply::Unknown(_)), "{error}");
+            assert!(
+                matches!(
+                    reply(&request, &response(0), Err(error.into())),
+                    Reply::Unknown { answered: true, .. }
+                ),
+                "{error}"
+            );
         }
-        assert!(matches!(reply(&request, &response(7), Err(ResponseError::BadSignature)), Reply::Unknown(_)));
-        let refused = reply(&request, &response(9), Err(ResponseError::Refused(Refusal::BadKey)));
+        assert!(matches!(
+            reply(&request, &response(7), Err(ResponseError::BadSignature.into())),
+            Reply::Unknown { answered: true, .. }
+        ));
+        let refused = reply(&request, &response(9), Err(ResponseError::Refused(Refusal::BadKey).into()));
         assert!(matches!(refused, Reply::Refused { problem, .. } if problem.contains("add the key")));
         assert!(matches!(
-            reply(&request, &response(5), Err(ResponseError::Unsigned)),
+            reply(&request, &response(5), Err(ResponseError::Unsigned.into())),
             Reply::Refused { code: 5, .. }
         ));
         let mut other = response(0);
         other[1] = 7;
-        assert!(matches!(reply(&request, &other, Ok(())), Reply::Unknown(_)));
+        assert!(matches!(reply(&request, &other, Ok(())), Reply::Unknown { answered: true, .. }));
         // BIND leaves the zone section out of some responses.
         let mut bare = response(0);
         bare.truncate(HEADER);

@@ -80,7 +80,10 @@ async fn every_metric_that_the_readme_lists_is_there() {
     let mut home = Home::new(&azure);
     let hosts = home.path("hosts");
     std::fs::write(&hosts, "").expect("written");
-    let target = format!("[[target]]\nname = 'hosts'\ntype = 'hosts'\npath = {hosts:?}\n");
+    let target = format!(
+        "[[target]]\nname = 'hosts'\ntype = 'hosts'\npath = {hosts:?}\n\
+         [[target]]\nname = 'ns1'\ntype = 'rfc2136'\nservers = ['127.0.0.1:1']\n"
+    );
     home.settings.transfer = format!("{SECONDARY}\n{target}");
     let daemon = home.start().await;
     daemon.shows(&azure).await;

@@ -4,4 +4,5 @@ mod bind;
 mod failures;
 mod samba;
 mod support;
+mod target;
 mod windows;

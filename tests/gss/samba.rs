@@ -19,22 +19,22 @@ const HOST: &str = "dc1.example.internal";
 
 /// Who answers DNS.
 #[derive(Clone, Copy, PartialEq)]
-enum Backend {
+pub(crate) enum Backend {
     /// Samba itself.
     Internal,
     /// BIND with Samba's module.
     Bind,
 }
 
-struct Site {
-    directory: PathBuf,
-    dns: SocketAddr,
+pub(crate) struct Site {
+    pub(crate) directory: PathBuf,
+    pub(crate) dns: SocketAddr,
     _servers: Vec<Server>,
 }
 
 impl Site {
     /// A domain controller with the accounts `sync` and `other`.
-    fn start(directory: PathBuf, backend: Backend) -> Self {
+    pub(crate) fn start(directory: PathBuf, backend: Backend) -> Self {
         assert!(rustix::process::geteuid().is_root(), "Samba's directory is made by root only");
         let (dns, kerberos, kpasswd, rpc) = (address(), address(), address(), address());
         crate::bind::configure(&directory, kerberos, "");
@@ -69,7 +69,7 @@ impl Site {
         Peer { address: self.dns, host: HOST.parse().expect("a name"), credential }
     }
 
-    fn addresses(&self, name: &str) -> Vec<String> {
+    pub(crate) fn addresses(&self, name: &str) -> Vec<String> {
         addresses(&self.directory, self.dns, &format!("{name}.{ZONE}"))
     }
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::kerberos::Kerberos;
 use super::plan::Plan;
 use crate::config::{Rfc2136, ServerMode};
 use crate::wire::update::NameChange;
@@ -45,6 +46,8 @@ pub(super) struct Reach {
     pub(super) all: bool,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) key: Option<DnsName>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) kerberos: Option<Kerberos>,
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub(super) udp: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
@@ -57,6 +60,7 @@ impl From<&Rfc2136> for Reach {
             servers: settings.servers.clone(),
             all: settings.mode == ServerMode::All,
             key: settings.key.clone(),
+            kerberos: settings.kerberos.clone().map(Into::into),
             udp: settings.udp,
             find_primary: settings.find_primary,
         }
@@ -235,9 +239,11 @@ impl Book {
         self.tidy(&change.owner);
     }
 
-    /// Settles the intents at a name by what the server holds.
-    pub(super) fn settle(&mut self, owner: &DnsName, held: &BTreeSet<Ipv4Addr>, now: Timestamp) {
+    /// Settles the intents at a name by what the server holds; says whether there were any.
+    pub(super) fn settle(&mut self, owner: &DnsName, held: &BTreeSet<Ipv4Addr>, now: Timestamp) -> bool {
+        let mut had = false;
         if let Some(page) = self.names.get_mut(owner) {
+            had = page.records.values().any(|entry| entry.state != State::Held);
             page.records.retain(|address, entry| match (entry.state, held.contains(address)) {
                 (State::Held, _) => true,
                 (State::Adding | State::Removing, true) => {
@@ -252,6 +258,7 @@ impl Book {
             });
         }
         self.tidy(owner);
+        had
     }
 
     fn open(&mut self, zone: &DnsName, owner: &DnsName) -> &mut Page {

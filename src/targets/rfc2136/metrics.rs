@@ -66,7 +66,7 @@ impl PushCounters {
             Reply::Done => done.inc(),
             Reply::Changed(_) => changed.inc(),
             Reply::Refused { .. } => refused.inc(),
-            Reply::Unknown(_) => unknown.inc(),
+            Reply::Unknown { .. } => unknown.inc(),
         }
     }
 }

@@ -8,6 +8,7 @@
 //! What a reply leaves open is asked of the server. Nothing is assumed, and nothing is sent again blindly.
 
 mod file;
+mod kerberos;
 mod ledger;
 mod metrics;
 mod operator;

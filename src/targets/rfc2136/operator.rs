@@ -207,7 +207,7 @@ impl Apply {
     }
 
     fn peer(&self, address: SocketAddr) -> Peer {
-        Peer { address, key: self.pusher.key.clone(), udp: false }
+        Peer { address, key: self.pusher.key.clone(), kerberos: None, udp: false }
     }
 }
 
@@ -266,6 +266,7 @@ fn settings(reach: &Reach, all: bool, servers: Vec<SocketAddr>) -> Rfc2136 {
         mode: if all { ServerMode::All } else { ServerMode::Failover },
         udp: reach.udp,
         key: reach.key.clone(),
+        kerberos: reach.kerberos.clone().map(Into::into),
         zones: Vec::new(),
         take_over: false,
         check_interval: Duration::from_secs(300),

@@ -117,6 +117,14 @@ pub(super) struct Report {
     pub(super) removed: usize,
 }
 
+impl Report {
+    /// A change is done.
+    fn count(&mut self, change: &NameChange) {
+        self.added += change.add.difference(&change.before).count();
+        self.removed += change.remove.len();
+    }
+}
+
 impl Known {
     /// To be looked at as a whole at the next run.
     pub(super) fn doubt(&mut self) {
@@ -133,7 +141,12 @@ impl Work<'_> {
         known: &mut Known,
         expected: Option<&[String]>,
     ) -> Result<Report, PushError> {
-        let peer = Peer { address: server, key: self.key.cloned(), udp: self.settings.udp };
+        let peer = Peer {
+            address: server,
+            key: self.key.cloned(),
+            kerberos: self.settings.kerberos.as_ref().map(|kerberos| (&kerberos.identity).into()),
+            udp: self.settings.udp,
+        };
         let mut session = Session::open(peer).await?;
         // Checks come up to a quarter early.
         let interval = self.settings.check_interval.mul_f64(0.74);
@@ -142,7 +155,7 @@ impl Work<'_> {
         let desired = self.within_reach(&zones, known);
         let mut report = Report::default();
         let mut again: Option<BTreeSet<DnsName>> = None;
-        let (mut problems, mut unknown) = (Vec::new(), None);
+        let (mut problems, mut unknown, mut open) = (Vec::new(), None, Vec::new());
         for round in 0..ROUNDS {
             let rules = Rules {
                 take_over: self.settings.take_over,
@@ -154,11 +167,16 @@ impl Work<'_> {
                 None => self.names(&desired, book, is_full, rules).await,
             };
             let held = session.look(&zones, &names).await?;
+            let is_done = |change: &&NameChange| {
+                held.get(&change.owner).is_some_and(|holding| holding.addresses == change.after())
+            };
+            open.iter().filter(is_done).for_each(|change| report.count(change));
+            let mut settled = false;
             let plan = {
                 let mut ledger = self.ledger.lock().await;
                 let book = ledger.books.entry(book.to_owned()).or_default();
                 for (owner, holding) in &held {
-                    book.settle(owner, &holding.addresses, rules.now);
+                    settled |= book.settle(owner, &holding.addresses, rules.now);
                 }
                 plan(&desired, book, &zones.hosted, &held, rules)
             };
@@ -173,7 +191,13 @@ impl Work<'_> {
                     return Err(PushError::Moved);
                 }
             }
-            if self.dry_run || plan.is_empty() {
+            if self.dry_run {
+                break;
+            }
+            if plan.is_empty() {
+                if settled {
+                    self.change(|_| ()).await?;
+                }
                 break;
             }
             self.tell(&plan);
@@ -182,7 +206,7 @@ impl Work<'_> {
             // What is not settled yet stays an intent.
             self.change(|_| ()).await?;
             problems.extend(sent.problems);
-            unknown = sent.unknown;
+            (unknown, open) = (sent.unknown, sent.open);
             if sent.again.is_empty() {
                 break;
             }
@@ -313,32 +337,33 @@ impl Work<'_> {
             let mut queue: VecDeque<&[NameChange]> =
                 messages(zone, changes, LONGEST).into_iter().map(|message| message.changes).collect();
             while let Some(part) = queue.pop_front() {
-                if sent.unknown.is_some() {
+                if sent.broken {
                     // It is not sent, which is certain.
                     self.settle(book, part, Book::refused).await;
                     sent.again.extend(owners(part));
                     continue;
                 }
                 let Some(message) = messages(zone, part, usize::MAX).pop() else { continue };
-                let reply = session.update(zones, zone, &message.octets).await;
+                let service = self.settings.kerberos.as_ref().and_then(|kerberos| kerberos.service.as_ref());
+                let reply = session.update(zones, zone, &message.octets, service).await;
+                tracing::debug!(target_name = self.name, %zone, names = part.len(), ?reply, "updated");
                 if let Some(counters) = self.counters {
                     counters.count(&reply);
                 }
                 match reply {
                     Reply::Done => {
                         self.settle(book, part, Book::done).await;
-                        for change in part {
-                            report.added += change.add.difference(&change.before).count();
-                            report.removed += change.remove.len();
-                        }
+                        part.iter().for_each(|change| report.count(change));
                     }
                     Reply::Changed(_) => {
                         self.settle(book, part, Book::refused).await;
                         sent.again.extend(owners(part));
                     }
-                    Reply::Unknown(why) => {
+                    Reply::Unknown { why, answered } => {
                         sent.again.extend(owners(part));
+                        sent.open.extend_from_slice(part);
                         sent.unknown = Some(why);
+                        sent.broken = !answered;
                     }
                     Reply::Refused { code: REFUSED | SERVFAIL, .. } if part.len() > 1 && search > 0 => {
                         // Maybe one name alone may not be changed.
@@ -374,8 +399,12 @@ impl Work<'_> {
 #[derive(Default)]
 struct Sent {
     problems: Vec<String>,
-    /// Why nobody knows what became of one; nothing was sent after it.
+    /// Changes of which nobody knows what became.
+    open: Vec<NameChange>,
+    /// Why nobody knows what became of one.
     unknown: Option<String>,
+    /// It has no answer at all; nothing was sent after it.
+    broken: bool,
     /// Names to look at again.
     again: BTreeSet<DnsName>,
 }

@@ -18,7 +18,15 @@ const TYPE_SOA: u16 = 6;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Zones {
     pub(super) hosted: Hosted,
-    primaries: BTreeMap<DnsName, SocketAddr>,
+    primaries: BTreeMap<DnsName, Primary>,
+}
+
+/// Where a zone is changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Primary {
+    address: SocketAddr,
+    /// The MNAME of the SOA, after which the Kerberos service is named.
+    host: String,
 }
 
 /// Why it is not known what a server has or holds.
@@ -80,7 +88,7 @@ impl Session {
             let Some((zone, primary)) = zone_of(server, name, answer)? else { continue };
             if zones.hosted.0.insert(zone.clone()) {
                 let at = if find_primary { self.primary(&zone, &primary).await? } else { server };
-                zones.primaries.insert(zone, at);
+                zones.primaries.insert(zone, Primary { address: at, host: primary });
             }
         }
         Ok(zones)
@@ -125,8 +133,8 @@ impl Session {
         let mut by_server = BTreeMap::<SocketAddr, Vec<DnsName>>::new();
         for name in names {
             let zone = zones.hosted.zone_of(name);
-            if let Some(server) = zone.and_then(|zone| zones.primaries.get(zone)) {
-                by_server.entry(*server).or_default().push(name.clone());
+            if let Some(primary) = zone.and_then(|zone| zones.primaries.get(zone)) {
+                by_server.entry(primary.address).or_default().push(name.clone());
             }
         }
         let mut held = BTreeMap::new();
@@ -141,18 +149,24 @@ impl Session {
     }
 
     /// Sends an update to where its zone is changed.
-    pub(super) async fn update(&mut self, zones: &Zones, zone: &DnsName, octets: &[u8]) -> Reply {
-        let Some(server) = zones.primaries.get(zone).copied() else {
+    pub(super) async fn update(
+        &mut self,
+        zones: &Zones,
+        zone: &DnsName,
+        octets: &[u8],
+        service: Option<&DnsName>,
+    ) -> Reply {
+        let Some(primary) = zones.primaries.get(zone) else {
             return Reply::Refused { code: 9, problem: format!("{zone} is not there") };
         };
         // Nothing was sent when there is no connection.
-        let mut talk = match self.talk(server).await {
+        let mut talk = match self.talk(primary.address).await {
             Ok(talk) => talk,
             Err(error) => return Reply::Refused { code: 9, problem: error.to_string() },
         };
-        let reply = talk.update(octets).await;
-        if !matches!(reply, Reply::Unknown(_)) {
-            self.talks.insert(server, talk);
+        let reply = talk.update(octets, service.map_or(&primary.host, DnsName::as_str)).await;
+        if !matches!(reply, Reply::Unknown { answered: false, .. }) {
+            self.talks.insert(primary.address, talk);
         }
         reply
     }
@@ -163,7 +177,7 @@ impl Session {
         zones: &Zones,
         zone: &DnsName,
     ) -> Result<BTreeMap<String, BTreeSet<Ipv4Addr>>, String> {
-        let server = zones.primaries.get(zone).copied().ok_or("it is not there")?;
+        let server = zones.primaries.get(zone).ok_or("it is not there")?.address;
         let mut talk = self.talk(server).await.map_err(|error| error.to_string())?;
         let messages = talk.transfer(zone).await.map_err(|error| error.to_string())??;
         let mut records = BTreeMap::<String, BTreeSet<Ipv4Addr>>::new();

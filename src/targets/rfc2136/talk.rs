@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::wire::exchange::{self, Mismatch, check};
+use crate::wire::gss;
 use crate::wire::tsig::{Key, ResponseError, Verifier, sign_request};
 use crate::wire::update::{self, Reply};
 use crate::zones::DnsName;
@@ -24,6 +25,10 @@ use crate::zones::DnsName;
 /// How long a connection may take, and how long a server may say nothing.
 const CONNECT: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_secs(10);
+
+/// How long a Kerberos context may take, and how long before its end it is used no more, in seconds.
+const NEGOTIATION: Duration = Duration::from_secs(15);
+const MARGIN: u64 = 60;
 
 /// Queries that are under way on a connection.
 const WINDOW: usize = 32;
@@ -41,6 +46,8 @@ const TRANSFER_MESSAGES: usize = 65_536;
 pub(super) struct Peer {
     pub(super) address: SocketAddr,
     pub(super) key: Option<Arc<Key>>,
+    /// Signs updates in its place; queries need no signature then.
+    pub(super) kerberos: Option<gss::Credential>,
     pub(super) udp: bool,
 }
 
@@ -70,6 +77,8 @@ pub(super) struct Talk {
     peer: Peer,
     stream: TcpStream,
     id: u16,
+    /// The Kerberos context, with the host that it is for.
+    context: Option<(DnsName, gss::Session)>,
 }
 
 /// A query that is under way.
@@ -90,7 +99,7 @@ impl Talk {
             Err(_) => return Err(TalkError::Unreachable(address, io::ErrorKind::TimedOut.into())),
         };
         stream.set_nodelay(true).map_err(|error| TalkError::Broken(address, error))?;
-        Ok(Self { peer: peer.clone(), stream, id: u16::from_be_bytes(id) })
+        Ok(Self { peer: peer.clone(), stream, id: u16::from_be_bytes(id), context: None })
     }
 
     pub(super) const fn address(&self) -> SocketAddr {
@@ -139,16 +148,20 @@ impl Talk {
         Ok(answers.into_iter().flatten().collect())
     }
 
-    /// Sends an update. Whatever is not known for sure is [`Reply::Unknown`].
-    pub(super) async fn update(&mut self, octets: &[u8]) -> Reply {
+    /// Sends an update to a server that Kerberos knows as `host`. Whatever is not known for sure is
+    /// [`Reply::Unknown`].
+    pub(super) async fn update(&mut self, octets: &[u8], host: &str) -> Reply {
         let mut request = octets.to_vec();
         let id = self.next_id();
         if let Some(field) = request.get_mut(..2) {
             field.copy_from_slice(&id);
         }
+        if let Some(credential) = self.peer.kerberos.clone() {
+            return self.update_by_kerberos(request, host, credential).await;
+        }
         let mut verifier = self.sign(&mut request);
         if self.peer.udp && request.len() <= DATAGRAM {
-            return self.update_by_datagram(&request, verifier).await;
+            return update_by_datagram(self.peer.address, &request, verifier).await;
         }
         let mut frames = Vec::new();
         frame(&mut frames, &request);
@@ -159,31 +172,51 @@ impl Talk {
         match response {
             Ok(mut response) => {
                 let verified = verify(verifier.as_mut(), &mut response);
-                update::reply(&request, &response, verified)
+                update::reply(&request, &response, verified.map_err(Into::into))
             }
-            Err(error) => Reply::Unknown(error.to_string()),
+            Err(error) => Reply::Unknown { why: error.to_string(), answered: false },
         }
     }
 
-    async fn update_by_datagram(&self, request: &[u8], mut verifier: Option<Verifier>) -> Reply {
-        let mut last = None;
-        let waiting = exchange::udp_until(None, self.peer.address, request, |mut response| {
-            let verified = verify(verifier.as_mut(), &mut response);
-            match update::reply(request, &response, verified) {
-                // Forged or late; the right one may still come.
-                Reply::Unknown(why) => {
-                    last = Some(why);
-                    None
+    async fn update_by_kerberos(
+        &mut self,
+        request: Vec<u8>,
+        host: &str,
+        credential: gss::Credential,
+    ) -> Reply {
+        // Nothing was sent yet.
+        let unsent = |problem: String| Reply::Refused { code: 9, problem };
+        let Ok(host) = host.parse::<DnsName>() else {
+            return unsent(format!(
+                "the zone's SOA names {host:?} as primary, which is no host; set service"
+            ));
+        };
+        let address = self.peer.address;
+        let context =
+            self.context.take().filter(|(of, session)| *of == host && session.ends() > seconds() + MARGIN);
+        let mut session = match context {
+            Some((_, session)) => session,
+            None => {
+                let peer = gss::Peer { address, host: host.clone(), credential };
+                match gss::Session::negotiate(&peer, seconds(), NEGOTIATION).await {
+                    Ok(session) => session,
+                    Err(error) => return unsent(error.to_string()),
                 }
-                reply => Some(reply),
             }
-        });
-        match timeout(SILENCE, waiting).await {
-            Ok(Ok(reply)) => reply,
-            Ok(Err(error)) => Reply::Unknown(error.to_string()),
-            Err(_) => {
-                Reply::Unknown(last.unwrap_or_else(|| TalkError::Silent(self.peer.address).to_string()))
+        };
+        match session.send(request.clone(), seconds(), SILENCE).await {
+            Ok(gss::Reply { message, signature }) => {
+                let reply = update::reply(&request, &message, signature.map_err(Into::into));
+                // A context that was forgotten, as after a restart, is negotiated anew.
+                if !matches!(signature, Err(gss::GssResponseError::Refused(_))) {
+                    self.context = Some((host, session));
+                }
+                reply
             }
+            Err(error) if error.may_be_seen() => {
+                Reply::Unknown { why: format!("{address}: {error}"), answered: false }
+            }
+            Err(error) => unsent(error.to_string()),
         }
     }
 
@@ -247,6 +280,29 @@ impl Talk {
         match timeout(SILENCE, read).await {
             Ok(result) => result.map_err(|error| TalkError::Broken(address, error)),
             Err(_) => Err(TalkError::Silent(address)),
+        }
+    }
+}
+
+async fn update_by_datagram(address: SocketAddr, request: &[u8], mut verifier: Option<Verifier>) -> Reply {
+    let mut last = None;
+    let waiting = exchange::udp_until(None, address, request, |mut response| {
+        let verified = verify(verifier.as_mut(), &mut response);
+        match update::reply(request, &response, verified.map_err(Into::into)) {
+            // Forged or late; the right one may still come.
+            Reply::Unknown { why, .. } => {
+                last = Some(why);
+                None
+            }
+            reply => Some(reply),
+        }
+    });
+    match timeout(SILENCE, waiting).await {
+        Ok(Ok(reply)) => reply,
+        Ok(Err(error)) => Reply::Unknown { why: error.to_string(), answered: false },
+        Err(_) => {
+            let why = last.unwrap_or_else(|| TalkError::Silent(address).to_string());
+            Reply::Unknown { why, answered: false }
         }
     }
 }

@@ -245,6 +245,7 @@ fn a_ledger_reads_what_it_wrote_and_knows_other_versions() {
         servers: vec!["127.0.0.1:53".parse().expect("an address")],
         all: false,
         key: Some(name("k")),
+        kerberos: None,
         udp: false,
         find_primary: false,
     };
