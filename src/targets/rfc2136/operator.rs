@@ -184,7 +184,7 @@ impl Apply {
             let of_azure = |zone: &&DnsName| {
                 desired.origins.contains_key(*zone) && zone.labels().next() == Some("privatelink")
             };
-            for zone in zones.hosted.0.iter().filter(of_azure) {
+            for zone in zones.hosted.zones.iter().filter(of_azure) {
                 let Some(server) = servers.first() else { continue };
                 let listed = match Session::open(self.peer(*server)).await {
                     Ok(mut session) => session.list(&zones, zone).await,

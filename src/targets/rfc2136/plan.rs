@@ -62,14 +62,26 @@ impl From<&Generation> for Desired {
 
 /// The zones that a server really has.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Hosted(pub(super) BTreeSet<DnsName>);
+pub(super) struct Hosted {
+    pub(super) zones: BTreeSet<DnsName>,
+    /// Names of which nobody knows now in which zone they lie, with why.
+    pub(super) broken: BTreeMap<DnsName, String>,
+}
 
 impl Hosted {
-    /// The longest zone that a name lies in.
+    /// Whether it lies in a zone that has a problem now.
+    pub(super) fn is_broken(&self, name: &DnsName) -> bool {
+        self.broken.keys().any(|broken| name == broken || name.below(broken).is_some())
+    }
+
+    /// The longest zone that a name lies in, when that is certain.
     pub(super) fn zone_of(&self, name: &DnsName) -> Option<&DnsName> {
         let mut at = Some(name.clone());
         while let Some(zone) = at {
-            if let Some(found) = self.0.get(&zone) {
+            if self.broken.contains_key(&zone) {
+                return None;
+            }
+            if let Some(found) = self.zones.get(&zone) {
                 return Some(found);
             }
             at = zone.parent();

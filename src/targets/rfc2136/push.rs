@@ -41,8 +41,8 @@ pub(crate) enum PushError {
     /// The server does not tell what it holds.
     #[error("{0}")]
     Session(Box<SessionError>),
-    /// It takes some updates not.
-    #[error("{server} refuses updates: {}", .problems.join("; "))]
+    /// It refuses some updates, or has trouble with some names.
+    #[error("not everything can be written at {server}: {}", .problems.join("; "))]
     Refused {
         /// The server.
         server: SocketAddr,
@@ -155,7 +155,8 @@ impl Work<'_> {
         let desired = self.within_reach(&zones, known);
         let mut report = Report::default();
         let mut again: Option<BTreeSet<DnsName>> = None;
-        let (mut problems, mut unknown, mut open) = (Vec::new(), None, Vec::new());
+        let mut problems: Vec<String> = zones.hosted.broken.values().cloned().collect();
+        let (mut unknown, mut open) = (None, Vec::new());
         for round in 0..ROUNDS {
             let rules = Rules {
                 take_over: self.settings.take_over,
@@ -166,7 +167,8 @@ impl Work<'_> {
                 Some(names) => names,
                 None => self.names(&desired, book, is_full, rules).await,
             };
-            let held = session.look(&zones, &names).await?;
+            let (held, trouble) = session.look(&zones, &names).await?;
+            problems.extend(trouble);
             let is_done = |change: &&NameChange| {
                 held.get(&change.owner).is_some_and(|holding| holding.addresses == change.after())
             };
@@ -215,6 +217,9 @@ impl Work<'_> {
         report.records = of(&mut *self.ledger.lock().await, book).len();
         if !problems.is_empty() {
             known.doubt();
+            let more = problems.len().saturating_sub(LINES);
+            problems.truncate(LINES);
+            problems.extend((more > 0).then(|| format!("and {more} more")));
             return Err(PushError::Refused { server, problems });
         }
         if again.is_some() {
@@ -264,11 +269,9 @@ impl Work<'_> {
         let is_allowed = |name: &DnsName| {
             zones.hosted.zone_of(name).is_some_and(|zone| limits.is_empty() || limits.contains(zone))
         };
-        let missing = self
-            .desired
-            .origins
-            .iter()
-            .filter(|(origin, names)| **names > 0 && is_wanted(origin) && !is_allowed(origin));
+        let missing = self.desired.origins.iter().filter(|(origin, names)| {
+            **names > 0 && is_wanted(origin) && !is_allowed(origin) && !zones.hosted.is_broken(origin)
+        });
         known.missing = missing.map(|(origin, names)| (origin.clone(), *names)).collect();
         let names = self.desired.names.iter().filter(|(name, _)| is_allowed(name));
         Desired { names: names.map(|(n, a)| (n.clone(), a.clone())).collect(), ..self.desired.clone() }
@@ -378,9 +381,7 @@ impl Work<'_> {
                             [change] => format!("{} ({zone})", change.owner),
                             _ => zone.to_string(),
                         };
-                        if sent.problems.len() < LINES {
-                            sent.problems.push(format!("{what}: {problem}"));
-                        }
+                        sent.problems.push(format!("{what}: {problem}"));
                     }
                 }
             }

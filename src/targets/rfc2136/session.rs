@@ -85,10 +85,29 @@ impl Session {
         let answers = self.ask(server, &names, TYPE_SOA).await?;
         let mut zones = Zones::default();
         for (name, answer) in names.iter().zip(&answers) {
-            let Some((zone, primary)) = zone_of(server, name, answer)? else { continue };
-            if zones.hosted.0.insert(zone.clone()) {
-                let at = if find_primary { self.primary(&zone, &primary).await? } else { server };
-                zones.primaries.insert(zone, Primary { address: at, host: primary });
+            // A problem of one zone is none of others.
+            let found = match zone_of(server, name, answer) {
+                Ok(found) => found,
+                Err(error) => {
+                    zones.hosted.broken.insert(name.clone(), error.to_string());
+                    continue;
+                }
+            };
+            let Some((zone, primary)) = found.filter(|(zone, _)| !zones.primaries.contains_key(zone)) else {
+                continue;
+            };
+            let at = match find_primary {
+                true => self.primary(&zone, &primary).await,
+                false => Ok(server),
+            };
+            match at {
+                Ok(address) => {
+                    zones.hosted.zones.insert(zone.clone());
+                    zones.primaries.insert(zone, Primary { address, host: primary });
+                }
+                Err(error) => {
+                    zones.hosted.broken.insert(zone, error.to_string());
+                }
             }
         }
         Ok(zones)
@@ -124,12 +143,13 @@ impl Session {
         Ok(address)
     }
 
-    /// What is held at names; those in no zone are left out.
+    /// What is held at names; those in no zone are left out, and those that the server has trouble with are
+    /// told.
     pub(super) async fn look(
         &mut self,
         zones: &Zones,
         names: &BTreeSet<DnsName>,
-    ) -> Result<BTreeMap<DnsName, Holding>, SessionError> {
+    ) -> Result<(BTreeMap<DnsName, Holding>, Vec<String>), SessionError> {
         let mut by_server = BTreeMap::<SocketAddr, Vec<DnsName>>::new();
         for name in names {
             let zone = zones.hosted.zone_of(name);
@@ -137,15 +157,19 @@ impl Session {
                 by_server.entry(primary.address).or_default().push(name.clone());
             }
         }
-        let mut held = BTreeMap::new();
+        let (mut held, mut problems) = (BTreeMap::new(), Vec::new());
         for (server, names) in by_server {
             let answers = self.ask(server, &names, TYPE_A).await?;
             for (name, answer) in names.into_iter().zip(&answers) {
-                let holding = holding(server, &name, answer)?;
-                held.insert(name, holding);
+                match holding(server, &name, answer) {
+                    Ok(holding) => {
+                        held.insert(name, holding);
+                    }
+                    Err(error) => problems.push(error.to_string()),
+                }
             }
         }
-        Ok(held)
+        Ok((held, problems))
     }
 
     /// Sends an update to where its zone is changed.

@@ -38,8 +38,8 @@ const DATAGRAM: usize = 1232;
 
 const TYPE_AXFR: u16 = 252;
 
-/// The most messages of one transfer.
-const TRANSFER_MESSAGES: usize = 65_536;
+/// The most octets of one transfer: zones of a million records.
+const TRANSFER: usize = 64 << 20;
 
 /// Who is talked to, and how.
 #[derive(Debug, Clone)]
@@ -232,10 +232,11 @@ impl Talk {
         let mut frames = Vec::new();
         frame(&mut frames, &request);
         self.write(&frames).await?;
-        let (mut messages, mut soas) = (Vec::new(), 0);
+        let (mut messages, mut soas, mut octets) = (Vec::new(), 0, 0);
         while soas < 2 {
             let mut response = self.read().await?;
-            if response.get(..2) != Some(&id) || messages.len() == TRANSFER_MESSAGES {
+            octets += response.len();
+            if response.get(..2) != Some(&id) || octets > TRANSFER {
                 return Err(TalkError::Malformed(address));
             }
             let code = response.get(3).map_or(0, |flags| flags & 0x0f);

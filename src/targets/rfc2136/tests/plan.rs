@@ -38,7 +38,7 @@ fn desired(names: &[(&str, &[u8])]) -> Desired {
 }
 
 fn hosted() -> Hosted {
-    Hosted([name("z.example"), name("b.z.example")].into())
+    Hosted { zones: [name("z.example"), name("b.z.example")].into(), broken: BTreeMap::new() }
 }
 
 /// A server: names with their addresses.
@@ -129,6 +129,20 @@ fn what_is_missing_is_added_and_what_is_equal_is_adopted() {
     assert_eq!(server.held(&name("b.z.example")).addresses, BTreeSet::new());
     assert_eq!(server.held(&name("x.z.example")).addresses, addresses(&[99]));
     assert_eq!(book, Book::default());
+}
+
+#[test]
+fn a_name_is_in_the_longest_zone_and_in_none_while_that_is_not_certain() {
+    let mut hosted = hosted();
+    let zone = |hosted: &Hosted, text: &str| hosted.zone_of(&name(text)).map(ToString::to_string);
+    assert_eq!(zone(&hosted, "a.b.z.example").as_deref(), Some("b.z.example"));
+    assert_eq!(zone(&hosted, "b.z.example").as_deref(), Some("b.z.example"));
+    assert_eq!(zone(&hosted, "c.z.example").as_deref(), Some("z.example"));
+    assert_eq!(zone(&hosted, "example"), None);
+    hosted.zones.remove(&name("b.z.example"));
+    hosted.broken.insert(name("b.z.example"), "SERVFAIL".to_owned());
+    assert_eq!(zone(&hosted, "a.b.z.example"), None, "not in the zone above");
+    assert!(hosted.is_broken(&name("a.b.z.example")) && !hosted.is_broken(&name("c.z.example")));
 }
 
 #[test]
