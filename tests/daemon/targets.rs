@@ -46,6 +46,21 @@ fn told(path: &Path) -> usize {
     fs::read_to_string(path).unwrap_or_default().lines().count()
 }
 
+/// Waits until a target holds the current generation, and its server was told.
+async fn settled(daemon: &Daemon, name: &str) {
+    eventually(&format!("{name} is settled"), async || {
+        let status = daemon.status().await;
+        let number = status.generation.as_ref().map(|generation| generation.number);
+        let target = status.targets.into_iter().find(|target| target.name == name);
+        if target.as_ref().is_some_and(|target| target.generation == number && !target.pending) {
+            Ok(())
+        } else {
+            Err(format!("{number:?} {target:?}"))
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn targets_follow_scaling_and_one_that_fails_holds_up_no_other() {
     let azure = Azure::start().await;
@@ -80,6 +95,7 @@ async fn targets_follow_scaling_and_one_that_fails_holds_up_no_other() {
     let hub = azure.scale_out();
     until(&hosts, "three hubs", |text| is_right(text, &azure)).await;
     until(&hubs, "three hubs", |text| text.contains(&hub)).await;
+    settled(&daemon, "zones").await;
     let after = told(&count);
     azure.scale_in(&hub);
     until(&hosts, "two hubs again", |text| is_right(text, &azure)).await;
@@ -87,6 +103,7 @@ async fn targets_follow_scaling_and_one_that_fails_holds_up_no_other() {
     until(&count, "told again", |text| text.lines().count() > after).await;
 
     // Polls that change nothing tell nobody.
+    settled(&daemon, "zones").await;
     let before = told(&count);
     daemon.polled(2).await;
     assert_eq!(told(&count), before);
