@@ -149,10 +149,11 @@ impl Serving {
         }
     }
 
-    /// Whether the client may ask nothing at all.
+    /// Whether the client may ask nothing at all, as far as its address tells: who has the address of a
+    /// secondary may have its key.
     fn is_stranger(&self, client: IpAddr) -> bool {
         let asker = self.asker(client, Transport::Tcp, false);
-        !asker.allowed && !asker.recursion
+        !asker.allowed && !asker.recursion && !self.transfers.has(client.to_canonical())
     }
 
     /// Who asks, over which transport.

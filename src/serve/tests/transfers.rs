@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::super::secondaries::Records;
 use super::super::{Serving, Source, Transfers};
 use super::build::*;
 use super::server::*;
-use super::transfers_at_rest::secondary;
+use super::transfers_at_rest::{key, secondary};
 use crate::config::{Access, Dns};
-use crate::wire::tsig::Keys;
+use crate::wire::tsig::{Keys, sign_request};
 use crate::zones::Generation;
 
 const DEVICES: &str = "privatelink.azure-devices.net";
@@ -120,6 +122,31 @@ async fn a_secondary_that_takes_all_the_time_in_the_world_keeps_no_other_waiting
     let answer = ask_over(&mut stream, &query(DEVICES, AXFR)).await.expect("its turn comes");
     assert_eq!(answer[3] & 0x0f, 0);
     drop((stuck, stream));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn strangers_do_not_take_the_connections_of_who_needs_a_key() {
+    // One of the eight is for strangers.
+    let dns = Dns { tcp_connections: 8, allow_query: Vec::new(), ..dns(&["127.0.0.1:0"]) };
+    let server = Server::start(&dns);
+    serve(&server, &dns, large(10));
+    let with_key = vec![secondary("keyed", "127.0.0.2:53", Some("key"), Access::Key)];
+    let keys: Keys = [key("key")].into_iter().collect();
+    let before = server.shared.load_full();
+    let mut serving = Serving::new(before.image.clone(), &dns, None, None);
+    serving.transfers = Arc::new(Transfers::of(with_key, keys, Arc::new(Records::default())));
+    serving.source = before.source.clone();
+    server.shared.store(Arc::new(serving));
+    let mut stranger = connect("127.0.0.1", server.address()).await;
+    assert_eq!(ask_over(&mut stranger, &query(DEVICES, AXFR)).await.expect("an answer")[3] & 0x0f, 5);
+    let mut stream = connect("127.0.0.2", server.address()).await;
+    let mut request = query(DEVICES, AXFR);
+    let now = u64::try_from(Timestamp::now().as_second()).expect("after 1970");
+    sign_request(&Arc::new(key("key")), &mut request, now);
+    let answer = ask_over(&mut stream, &request).await.expect("a connection");
+    assert_eq!(answer[3] & 0x0f, 0);
+    drop((stranger, stream));
     server.stop().await;
 }
 

@@ -107,6 +107,11 @@ impl Transfers {
         !self.addresses.is_empty() && self.addresses.binary_search(&client).is_ok()
     }
 
+    /// Whether a secondary has this address, whatever it needs beside it.
+    pub(in crate::serve) fn has(&self, client: IpAddr) -> bool {
+        self.secondaries.iter().any(|secondary| secondary.address.ip() == client)
+    }
+
     /// The secondary that a client is, by its address and by the key that its request is signed with.
     /// Where several are possible, the key tells more than the address.
     pub(in crate::serve) fn secondary(&self, client: IpAddr, key: Option<&DnsName>) -> Option<&Secondary> {
