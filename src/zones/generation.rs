@@ -252,6 +252,9 @@ pub fn succeed(
             let serial = publication.floor(next_serial(last, now));
             serials.insert(origin.clone(), ZoneSerial { serial, changed: now });
             difference.to = Some(serial);
+        } else if let Some(retired) = serials.get_mut(origin) {
+            // Going away is a change: the last to go is the last to be forgotten.
+            retired.changed = now;
         }
         differences.push(difference);
     }

@@ -94,6 +94,21 @@ fn a_serial_is_overtaken_whether_set_or_seen() {
 }
 
 #[test]
+fn of_all_zones_that_went_the_last_one_is_remembered_longest() {
+    let there = shares([share(1, &[HUBS], &[])]);
+    let (first, _) = succeed(None, there.clone(), &publication(), "1", at(0)).expect("one");
+    let seen = first.serial(&name(HUBS)).expect("a serial") + 1_000_000;
+    let (mut raised, _) = raise(&first, &name(HUBS), seen, "seen", at(1)).expect("raised");
+    // Zones that came, changed and went while this one stayed as it was.
+    let others =
+        (0..4096).map(|n| (name(&format!("zone-{n}.example")), ZoneSerial { serial: seen, changed: at(2) }));
+    raised.serials.extend(others);
+    let (gone, _) = succeed(Some(&raised), shares([]), &publication(), "gone", at(3)).expect("gone");
+    let (back, _) = succeed(Some(&gone), there, &publication(), "back", at(4)).expect("back");
+    assert_eq!(back.serial(&name(HUBS)), Some(seen + 2), "not back to the time");
+}
+
+#[test]
 fn every_zone_keeps_its_differences_beside_busier_ones() {
     let zone = |origin: &str, number: u32| -> Difference {
         let rows = [(1, "hub.azure-devices.net", "10.0.0.5")];
