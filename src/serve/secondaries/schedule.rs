@@ -4,7 +4,7 @@
 //! of a zone is not acknowledged, there is a next NOTIFY for it; at most [`SLOTS`] exchanges are under
 //! way; pauses between attempts are bounded; a raise is asked for at most once a minute and zone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::queue::{Queue, Rank};
@@ -114,6 +114,8 @@ pub(super) struct Schedule {
     active: bool,
     pace: Pace,
     zones: BTreeMap<DnsName, Zone>,
+    /// The kinds of zones of which it ever had one, asked for one or acknowledged one.
+    takes: BTreeSet<Rank>,
     notifies: Queue,
     probes: Queue,
     tickets: u64,
@@ -129,6 +131,7 @@ impl Schedule {
             active,
             pace,
             zones: BTreeMap::new(),
+            takes: BTreeSet::new(),
             notifies: Queue::new(NOTIFIES),
             probes: Queue::new(PROBES),
             tickets: 0,
@@ -231,6 +234,7 @@ impl Schedule {
         let due = match outcome {
             Outcome::Acknowledged | Outcome::Seen(_) => {
                 zone.acknowledged = Some(Noted { value: job.serial, at: now });
+                self.takes.insert(zone.rank);
                 zone.refused = None;
                 zone.notify.failures = 0;
                 None
@@ -266,6 +270,7 @@ impl Schedule {
         zone.probe.problem = problem(&outcome, now);
         if let Outcome::Seen(serial) = outcome {
             zone.seen = Some(Noted { value: serial, at: now });
+            self.takes.insert(zone.rank);
             zone.unprobed = false;
             match zone.compare(serial) {
                 // It was on its way when a transfer ended.
@@ -294,6 +299,7 @@ impl Schedule {
     pub(super) fn asked(&mut self, origin: &DnsName, serial: Option<u32>, now: Moment) -> Option<Raise> {
         let zone = self.zones.get_mut(origin)?;
         zone.asked = Some(Noted { value: serial, at: now });
+        self.takes.insert(zone.rank);
         zone.holding = serial.map_or(Holding::Older, |serial| zone.compare(serial));
         self.settle(origin, now);
         self.raise(origin, now)
@@ -303,6 +309,7 @@ impl Schedule {
     pub(super) fn transferred(&mut self, origin: &DnsName, serial: u32, now: Moment) {
         let Some(zone) = self.zones.get_mut(origin) else { return };
         zone.transferred = Some(Noted { value: serial, at: now });
+        self.takes.insert(zone.rank);
         if zone.serial == serial {
             zone.holding = Holding::Current;
         }
@@ -317,7 +324,18 @@ impl Schedule {
     /// Whether the secondary lacks something of the zone. One that is only watched lacks nothing that it
     /// never had.
     pub(super) fn is_behind(&self, zone: &Zone) -> bool {
-        !zone.is_current() && (self.active || zone.transferred.is_some())
+        !zone.is_current() && self.is_expected(zone)
+    }
+
+    /// Whether the secondary is there for the zone. A resolver takes the policy zone alone, and who has
+    /// the zones one by one no catalog; of one that has shown nothing yet nobody knows.
+    pub(super) fn is_expected(&self, zone: &Zone) -> bool {
+        let takes = |rank| self.takes.contains(&rank);
+        let is_taken = match zone.rank {
+            Rank::Other => takes(Rank::Other) || takes(Rank::Catalog),
+            rank => takes(rank),
+        };
+        if self.active { is_taken || self.takes.is_empty() } else { zone.transferred.is_some() }
     }
 
     /// Brings what follows from an event in line with it.

@@ -111,7 +111,8 @@ fn lag(schedule: &Schedule, now: Moment) -> Duration {
 /// The newest problem that is none of the past, with its zone. Where the secondary is current it does
 /// not matter whether it can be asked.
 fn error(schedule: &Schedule) -> Option<(Timestamp, String)> {
-    let problems = schedule.zones().iter().flat_map(|(origin, zone)| {
+    let expected = schedule.zones().iter().filter(|(_, zone)| schedule.is_expected(zone));
+    let problems = expected.flat_map(|(origin, zone)| {
         let probe = zone.probe.problem.as_ref().filter(|_| !zone.is_current());
         let notify = zone.notify.problem.iter().map(|problem| ("NOTIFY", problem));
         notify.chain(probe.map(|problem| ("SOA query", problem))).map(move |found| (origin, found))

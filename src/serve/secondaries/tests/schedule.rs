@@ -292,6 +292,42 @@ fn one_that_is_only_watched_lacks_nothing_that_it_never_had() {
 }
 
 #[test]
+fn what_it_is_not_there_for_is_nothing_that_it_lacks() {
+    let all =
+        [("c.net", Rank::Catalog), ("rpz.net", Rank::Policy), ("a.net", Rank::Other), ("b.net", Rank::Other)];
+    let lacks = |taken: &[&str]| -> Vec<String> {
+        let mut desk = Desk::new(&all);
+        for job in desk.due() {
+            let has = taken.contains(&job.origin.as_str());
+            let outcome = match job.kind {
+                Kind::Probe if has => Outcome::Seen(100),
+                Kind::Notify { .. } if has => Outcome::Acknowledged,
+                _ => refused(),
+            };
+            desk.end(&job, outcome);
+        }
+        while desk.now.at < Instant::now() + Duration::from_secs(30) {
+            for job in desk.due() {
+                let has = taken.contains(&job.origin.as_str());
+                desk.end(&job, if has { Outcome::Seen(100) } else { refused() });
+            }
+            desk.pass(Duration::from_secs(1));
+        }
+        let zones = desk.schedule.zones().iter();
+        zones
+            .filter(|(_, zone)| desk.schedule.is_behind(zone))
+            .map(|(origin, _)| origin.to_string())
+            .collect()
+    };
+    assert_eq!(lacks(&["rpz.net"]), [""; 0], "a resolver");
+    assert_eq!(lacks(&["a.net", "b.net"]), [""; 0], "the zones one by one");
+    assert_eq!(lacks(&["a.net"]), ["b.net"], "one was forgotten");
+    assert_eq!(lacks(&["c.net"]), ["a.net", "b.net"], "members that it does not take");
+    assert_eq!(lacks(&["c.net", "a.net", "b.net"]), [""; 0], "without the policy zone");
+    assert_eq!(lacks(&[]), ["a.net", "b.net", "c.net", "rpz.net"], "it is not set up");
+}
+
+#[test]
 fn the_oldest_change_that_it_lacks_counts() {
     let (mut desk, job) = first();
     desk.schedule.transferred(&name("a.net"), 100, desk.now);
