@@ -279,6 +279,10 @@ impl Schedule {
             }
         } else {
             zone.unprobed = zone.is_acknowledged();
+            // It was somebody else who asked, or the transfer has come another way.
+            if zone.has_let_be() {
+                zone.holding = Holding::Unknown;
+            }
         }
         zone.probe.failures = zone.probe.failures.saturating_add(1);
         let pause = pause(self.pace.transfer, self.pace.longest, zone.probe.failures);

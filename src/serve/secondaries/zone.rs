@@ -115,6 +115,16 @@ impl Zone {
         self.acknowledged.is_some_and(|acknowledged| acknowledged.value == self.serial)
     }
 
+    /// Whether nothing but a request shows that the secondary has something older, and it has
+    /// acknowledged the current serial since without asking again.
+    pub(super) fn has_let_be(&self) -> bool {
+        let Some(asked) = self.asked.map(|asked| asked.at.at) else { return false };
+        self.holding == Holding::Older
+            && self.is_acknowledged()
+            && self.acknowledged.is_some_and(|acknowledged| acknowledged.at.at > asked)
+            && self.seen.is_none_or(|seen| seen.at.at < asked)
+    }
+
     /// Whether the secondary has the current serial. Where it cannot be asked, its word counts that it
     /// was told of it.
     pub(super) fn is_current(&self) -> bool {

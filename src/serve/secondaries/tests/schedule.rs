@@ -292,6 +292,34 @@ fn one_that_is_only_watched_lacks_nothing_that_it_never_had() {
 }
 
 #[test]
+fn a_request_that_comes_to_nothing_is_no_reason_for_ever() {
+    // A catalog in BIND answers nobody but the host itself, where somebody tries a transfer out.
+    let mut desk = Desk::new(&[("c.net", Rank::Catalog)]);
+    let live = |desk: &mut Desk, seconds: u64| {
+        for _ in 0..seconds {
+            for job in desk.due() {
+                let is_probe = job.kind == Kind::Probe;
+                desk.end(&job, if is_probe { refused() } else { Outcome::Acknowledged });
+            }
+            desk.pass(Duration::from_secs(1));
+        }
+    };
+    live(&mut desk, 30);
+    assert!(desk.is_current("c.net"));
+    desk.schedule.asked(&name("c.net"), Some(99), desk.now);
+    live(&mut desk, 1);
+    assert!(!desk.is_current("c.net"));
+    live(&mut desk, 300);
+    assert!(desk.is_current("c.net"), "it was told again and let it be");
+    // One that asks again and again is none of these.
+    for _ in 0..30 {
+        desk.schedule.asked(&name("c.net"), Some(99), desk.now);
+        live(&mut desk, 10);
+        assert!(!desk.is_current("c.net"));
+    }
+}
+
+#[test]
 fn what_it_is_not_there_for_is_nothing_that_it_lacks() {
     let all =
         [("c.net", Rank::Catalog), ("rpz.net", Rank::Policy), ("a.net", Rank::Other), ("b.net", Rank::Other)];
