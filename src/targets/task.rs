@@ -127,12 +127,17 @@ pub(super) async fn run(watched: &Watched, stop: &CancellationToken) {
     let mut failures = 0;
     let mut seen: Option<Arc<Generation>> = None;
     let mut due: Option<Instant> = None;
+    // When a failing target may be tried because there is news: what keeps it may be one name, and a new
+    // one must not wait for that.
+    let mut soon = Instant::now();
     loop {
         let is_new = |wanted: &Arc<Generation>| seen.as_ref().is_none_or(|seen| !Arc::ptr_eq(seen, wanted));
-        let is_due = due.is_some_and(|due| due <= Instant::now());
         let wanted = watched.wanted();
-        // A failing target is not tried more often because there is news.
-        let Some(generation) = wanted.filter(|wanted| is_due || failures == 0 && is_new(wanted)) else {
+        if wanted.as_ref().is_some_and(is_new) {
+            due = Some(due.map_or(soon, |due| due.min(soon)));
+        }
+        let is_due = due.is_some_and(|due| due <= Instant::now());
+        let Some(generation) = wanted.filter(|_| is_due) else {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = watched.wake.notified() => {}
@@ -156,11 +161,13 @@ pub(super) async fn run(watched: &Watched, stop: &CancellationToken) {
             _ if stop.is_cancelled() => return,
             Ok(applied) => {
                 failures = 0;
+                soon = Instant::now();
                 watched.applied(&generation, &applied);
                 writer.interval()
             }
             Err(error) => {
                 failures += 1;
+                soon = Instant::now() + SHORTEST;
                 watched.failed(&error);
                 pause(failures)
             }

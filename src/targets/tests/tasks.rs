@@ -103,6 +103,25 @@ async fn a_target_that_stays_keeps_its_state_and_one_that_changes_begins_anew() 
     assert_eq!(after.last_success, before.last_success);
 }
 
+/// On a clock that only moves when nothing else does.
+#[tokio::test(start_paused = true)]
+async fn news_is_tried_at_once_where_something_keeps_failing() {
+    let home = tempfile::tempdir().expect("a directory");
+    let path = home.path().join("hosts");
+    let (targets, _deaths, _) = targets();
+    targets.configure(&[hosts("a", &path)], &Surroundings::default()).await;
+    let first = Arc::new(generation());
+    targets.publish(first.clone());
+    until(&targets, "a", |state| state.error.is_some()).await;
+    // Long enough that the pauses are as long as they get.
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    fs::write(&path, "").expect("written");
+    let news = tokio::time::Instant::now();
+    targets.publish(Arc::new(follow(Some(&first), &ROWS[..2], &publication())));
+    until(&targets, "a", |state| state.applied == Some(2)).await;
+    assert!(news.elapsed() < Duration::from_secs(2), "after {:?}", news.elapsed());
+}
+
 #[tokio::test]
 async fn the_death_of_a_task_is_told() {
     let (sender, mut deaths) = mpsc::unbounded_channel();
