@@ -8,6 +8,7 @@ pub mod azure;
 pub mod cli;
 pub mod config;
 mod files;
+mod obituary;
 pub mod serve;
 pub mod simulator;
 pub mod store;

@@ -18,6 +18,7 @@ use super::encrypted::Encrypted;
 use super::tcp::Connections;
 use super::{Shared, mmsg, tcp, udp};
 use crate::config::overlap;
+use crate::obituary::Obituary;
 
 /// Datagrams that wait while a thread is busy.
 const RECEIVE_BUFFER: usize = 4 << 20;
@@ -344,31 +345,6 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         self.signal();
-    }
-}
-
-/// Tells of a thread or task that ends unasked, which only a panic can cause.
-pub(super) struct Obituary {
-    deaths: mpsc::UnboundedSender<String>,
-    who: Option<String>,
-}
-
-impl Obituary {
-    pub(super) fn new(deaths: &mpsc::UnboundedSender<String>, who: String) -> Self {
-        Self { deaths: deaths.clone(), who: Some(who) }
-    }
-
-    pub(super) fn expected(mut self) {
-        self.who = None;
-    }
-}
-
-impl Drop for Obituary {
-    fn drop(&mut self) {
-        if let Some(who) = self.who.take() {
-            // Nobody listens any more only while the process ends.
-            let _ = self.deaths.send(who);
-        }
     }
 }
 

@@ -36,6 +36,7 @@ pub use state::TargetState;
 pub(crate) use zone_files::write_zone_file;
 
 use crate::config::{Config, Target, TargetKind};
+use crate::obituary::Obituary;
 use crate::wire::tsig::{Key, KeyFileError, Keys};
 use crate::zones::{DnsName, Finding, Generation};
 use task::Watched;
@@ -176,7 +177,7 @@ impl Targets {
             watched.publish(generation);
         }
         let stop = CancellationToken::new();
-        let obituary = Obituary { deaths: self.deaths.clone(), who: Some(target.name.clone()) };
+        let obituary = Obituary::new(&self.deaths, format!("the task of target {}", target.name));
         let (written, stopped) = (watched.clone(), stop.clone());
         let handle = tokio::spawn(async move {
             task::run(&written, &stopped).await;
@@ -225,27 +226,6 @@ async fn end(tasks: Vec<Task>) {
     for task in tasks {
         // A panic has been reported through `deaths`.
         let _ = task.handle.await;
-    }
-}
-
-/// Reports the end of a task, unless it was expected; a panic too.
-struct Obituary {
-    deaths: mpsc::UnboundedSender<String>,
-    who: Option<String>,
-}
-
-impl Obituary {
-    fn expected(mut self) {
-        self.who = None;
-    }
-}
-
-impl Drop for Obituary {
-    fn drop(&mut self) {
-        if let Some(name) = self.who.take() {
-            // Nobody is told while everything ends.
-            let _ = self.deaths.send(format!("the task of target {name}"));
-        }
     }
 }
 

@@ -33,8 +33,8 @@ pub use schedule::Raise;
 pub use state::{SecondaryState, SecondarySummary, SecondaryZoneState};
 
 use super::Transfers;
-use super::listen::Obituary;
 use crate::config;
+use crate::obituary::Obituary;
 use crate::zones::{DnsName, Finding, Generation};
 use conversation::Peer;
 use schedule::Pace;

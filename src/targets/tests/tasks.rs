@@ -125,7 +125,8 @@ async fn news_is_tried_at_once_where_something_keeps_failing() {
 #[tokio::test]
 async fn the_death_of_a_task_is_told() {
     let (sender, mut deaths) = mpsc::unbounded_channel();
-    let obituary = crate::targets::Obituary { deaths: sender, who: Some("a".to_owned()) };
+    let obituary = crate::obituary::Obituary::new(&sender, "the task of target a".to_owned());
+    drop(sender);
     let task = tokio::spawn(async move {
         let _told_by_the_unwinding = &obituary;
         panic!("a bug");
