@@ -5,7 +5,8 @@
 
 use super::counters::Transport;
 use super::image::{ADDRESS, Found, Image, Link, Node, TYPE_A, TYPE_NS, TYPE_SOA, ZoneImage};
-use super::message::{self, Edns, HEADER, NAME, Query, Question};
+use super::message::{self, Edns, Query, Question};
+use crate::wire::octets::{HEADER, NAME};
 
 /// The largest response over UDP: what passes everywhere without fragments (DNS Flag Day 2020).
 pub const UDP_PAYLOAD: u16 = 1232;

@@ -3,11 +3,7 @@
 //! A full message parser would allocate for names and records that are thrown away again; here a
 //! query is a look at its header, its one question and its OPT record, all borrowed.
 
-/// Octets of a header (RFC 1035 section 4.1.1).
-pub(super) const HEADER: usize = 12;
-
-/// The longest name in wire format (RFC 1035 section 2.3.4).
-pub(super) const NAME: usize = 255;
+use crate::wire::octets::{HEADER, Malformed, NAME, number, skip_name};
 
 const TYPE_OPT: u16 = 41;
 const TYPE_TSIG: u16 = 250;
@@ -64,10 +60,6 @@ pub(super) struct Edns {
     pub(super) dnssec_ok: bool,
 }
 
-/// The message cannot be read; FORMERR.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Malformed;
-
 /// Reads a message that is at least a header long.
 pub(super) fn read(message: &[u8]) -> Result<Query<'_>, Malformed> {
     let counts: [u16; 4] = std::array::from_fn(|i| number(message, 4 + 2 * i).unwrap_or(0));
@@ -77,8 +69,8 @@ pub(super) fn read(message: &[u8]) -> Result<Query<'_>, Malformed> {
         let end = name_end(message, at)?;
         question = Some(Question {
             bytes: message.get(at..end + 4).ok_or(Malformed)?,
-            kind: number(message, end).ok_or(Malformed)?,
-            class: number(message, end + 2).ok_or(Malformed)?,
+            kind: number(message, end)?,
+            class: number(message, end + 2)?,
         });
         at = end + 4;
     } else {
@@ -91,8 +83,8 @@ pub(super) fn read(message: &[u8]) -> Result<Query<'_>, Malformed> {
         for _ in 0..count {
             let owner = at;
             at = skip_name(message, at)?;
-            let kind = number(message, at).ok_or(Malformed)?;
-            let length = usize::from(number(message, at + 8).ok_or(Malformed)?);
+            let kind = number(message, at)?;
+            let length = usize::from(number(message, at + 8)?);
             let data = message.get(at + 10..at + 10 + length).ok_or(Malformed)?;
             if kind == TYPE_OPT {
                 // One, in the additional section, owned by the root (RFC 6891 section 6.1.1).
@@ -101,7 +93,7 @@ pub(super) fn read(message: &[u8]) -> Result<Query<'_>, Malformed> {
                 }
                 check_options(data)?;
                 edns = Some(Edns {
-                    payload: number(message, at + 2).ok_or(Malformed)?,
+                    payload: number(message, at + 2)?,
                     version: message[at + 5],
                     dnssec_ok: message[at + 6] & 0x80 != 0,
                 });
@@ -111,10 +103,6 @@ pub(super) fn read(message: &[u8]) -> Result<Query<'_>, Malformed> {
         }
     }
     Ok(Query { question, edns, signed })
-}
-
-fn number(message: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_be_bytes([*message.get(at)?, *message.get(at + 1)?]))
 }
 
 /// The end of an uncompressed name; a question has nothing in front of it to point to.
@@ -132,25 +120,9 @@ fn name_end(message: &[u8], start: usize) -> Result<usize, Malformed> {
     }
 }
 
-/// The end of a name that may end in a pointer; where it points to does not matter here.
-pub(super) fn skip_name(message: &[u8], start: usize) -> Result<usize, Malformed> {
-    let mut at = start;
-    loop {
-        match *message.get(at).ok_or(Malformed)? {
-            0 => return Ok(at + 1),
-            length @ 1..=63 => at += 1 + usize::from(length),
-            0xc0.. => return Ok(at + 2),
-            _ => return Err(Malformed),
-        }
-        if at - start > NAME {
-            return Err(Malformed);
-        }
-    }
-}
-
 fn check_options(mut data: &[u8]) -> Result<(), Malformed> {
     while !data.is_empty() {
-        let length = usize::from(number(data, 2).ok_or(Malformed)?);
+        let length = usize::from(number(data, 2)?);
         data = data.get(4 + length..).ok_or(Malformed)?;
     }
     Ok(())

@@ -10,8 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 
-/// Octets of a header (RFC 1035 section 4.1.1).
-const HEADER: usize = 12;
+use super::octets::HEADER;
 
 /// Why a message is not the answer to a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

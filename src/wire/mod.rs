@@ -3,6 +3,7 @@
 pub mod connection;
 pub mod exchange;
 pub mod gss;
+pub(crate) mod octets;
 pub mod tsig;
 pub mod update;
 pub mod zone_file;

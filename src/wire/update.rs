@@ -14,6 +14,7 @@ use hickory_proto::op::ResponseCode;
 
 use super::exchange::{Mismatch, check};
 use super::gss::GssResponseError;
+use super::octets::HEADER;
 use super::tsig::{Refusal, ResponseError};
 use crate::zones::DnsName;
 
@@ -25,9 +26,6 @@ const CLASS_NONE: u16 = 254;
 
 /// Opcode UPDATE (RFC 2136 section 1.3).
 const UPDATE: u8 = 5 << 3;
-
-/// Octets of a header (RFC 1035 section 4.1.1).
-const HEADER: usize = 12;
 
 /// The greatest offset that a compressed name can point to (RFC 1035 section 4.1.4).
 const FARTHEST: usize = 0x3fff;

@@ -10,7 +10,8 @@ use quick_cache::sync::{Cache as Map, DefaultLifecycle, PlaceholderGuard};
 use quick_cache::{DefaultHashBuilder, Weighter};
 
 use super::entry::Entry;
-use crate::serve::message::{NAME, Query};
+use crate::serve::message::Query;
+use crate::wire::octets::NAME;
 
 /// Octets that the map itself takes for an entry, about.
 const OVERHEAD: usize = 128;

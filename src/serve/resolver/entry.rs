@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use crate::serve::image::Link;
-use crate::serve::message::{HEADER, Malformed, skip_name};
+use crate::wire::octets::{HEADER, Malformed, number, skip_name};
 
 const TYPE_CNAME: u16 = 5;
 const TYPE_SOA: u16 = 6;
@@ -205,13 +205,6 @@ fn chain(name: &[u8], aliases: &[(Vec<u8>, Vec<u8>, u32)]) -> Box<[Link]> {
         here = target;
     }
     links.into()
-}
-
-fn number(message: &[u8], at: usize) -> Result<u16, Malformed> {
-    match message.get(at..at + 2) {
-        Some(&[high, low]) => Ok(u16::from_be_bytes([high, low])),
-        _ => Err(Malformed),
-    }
 }
 
 /// A TTL; one with its highest bit set is zero (RFC 2181 section 8).

@@ -8,7 +8,8 @@ use std::time::Instant;
 use super::entry::Entry;
 use crate::serve::answer::{self, Asker, OPT, Reply, ede, rcode};
 use crate::serve::image::Image;
-use crate::serve::message::{HEADER, Query};
+use crate::serve::message::Query;
+use crate::wire::octets::HEADER;
 
 /// The bits of a header's fourth octet: AD and CD (RFC 4035 section 3.2).
 const AUTHENTIC: u8 = 0x20;

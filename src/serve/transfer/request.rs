@@ -9,7 +9,8 @@ use super::stream::{Body, Transfer};
 use crate::serve::Serving;
 use crate::serve::answer::{TYPE_AXFR, TYPE_IXFR, ede, rcode};
 use crate::serve::counters::Transport;
-use crate::serve::message::{self, NAME};
+use crate::serve::message;
+use crate::wire::octets::NAME;
 use crate::zones::journal::{Since, since};
 use crate::zones::{DnsName, Form, Generation};
 

@@ -5,7 +5,8 @@
 
 use super::library::Failure;
 use super::tkey::ALGORITHM;
-use crate::wire::tsig::record::{self, HEADER, Variables};
+use crate::wire::octets::{HEADER, number};
+use crate::wire::tsig::record::{self, Variables};
 use crate::wire::tsig::{FUDGE, Refusal};
 
 /// Why the signature of a response proves nothing. Whether the server did what it was asked for is then
@@ -60,7 +61,7 @@ pub(super) fn sign(
     variables.octets(names, |octets| signed.extend_from_slice(octets));
     let mac = mic(&signed)?;
     if message.len() >= HEADER {
-        let id = record::number(message, 0).unwrap_or_default();
+        let id = number(message, 0).unwrap_or_default();
         variables.append(message, names, &mac, id);
     }
     Ok(GssVerifier { mac })

@@ -4,7 +4,7 @@
 //! hickory-proto has no such type, and of it only one mode is needed here.
 
 use crate::wire::exchange;
-use crate::wire::tsig::record::{HEADER, Malformed, number, skip_name};
+use crate::wire::octets::{HEADER, Malformed, number, skip_name};
 
 /// `gss-tsig.` in canonical wire format: the name of the algorithm.
 pub(super) const ALGORITHM: &[u8] = b"\x08gss-tsig\0";

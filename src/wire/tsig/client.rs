@@ -6,7 +6,8 @@ use aws_lc_rs::{constant_time, hmac};
 
 use super::FUDGE;
 use super::key::Key;
-use super::record::{self, HEADER, Variables};
+use super::record::{self, Variables};
+use crate::wire::octets::{HEADER, number};
 
 /// The most unsigned messages between two signed ones (section 5.3.1).
 const MOST_UNSIGNED: u8 = 99;
@@ -87,7 +88,7 @@ pub fn sign_request(key: &Arc<Key>, message: &mut Vec<u8>, now: u64) -> Verifier
     variables.digest(key, &mut digest);
     let mac = digest.sign();
     if message.len() >= HEADER {
-        let id = record::number(message, 0).unwrap_or_default();
+        let id = number(message, 0).unwrap_or_default();
         let names = (&*key.name().to_wire(), &*key.algorithm().to_wire());
         variables.append(message, names, mac.as_ref(), id);
     }

@@ -6,20 +6,11 @@ use hickory_proto::rr::{Name, RData, Record};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, BinEncodable};
 
 use super::key::Key;
+use crate::wire::octets::{HEADER, Malformed, number, skip_name};
 use crate::zones::DnsName;
-
-/// Octets of a header (RFC 1035 section 4.1.1).
-pub(in crate::wire) const HEADER: usize = 12;
 
 const TYPE_TSIG: u16 = 250;
 const CLASS_ANY: u16 = 255;
-
-/// The longest name in wire format (RFC 1035 section 2.3.4).
-const NAME: usize = 255;
-
-/// The message cannot be read, or its TSIG record is not as section 4.2 and 5.1 want it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::wire) struct Malformed;
 
 /// A message's TSIG record.
 #[derive(Debug)]
@@ -205,14 +196,6 @@ fn length(field: &[u8]) -> [u8; 2] {
     (field.len() as u16).to_be_bytes()
 }
 
-/// A number of 16 bits, for example of the header.
-pub(in crate::wire) fn number(message: &[u8], at: usize) -> Result<u16, Malformed> {
-    match message.get(at..at + 2) {
-        Some(&[high, low]) => Ok(u16::from_be_bytes([high, low])),
-        _ => Err(Malformed),
-    }
-}
-
 /// Sets the header's id.
 pub(super) fn set_id(message: &mut [u8], id: u16) {
     if let Some(field) = message.first_chunk_mut() {
@@ -225,21 +208,5 @@ fn change_additionals(message: &mut [u8], change: impl FnOnce(u16) -> u16) {
         && let Some(field) = message.get_mut(10..HEADER)
     {
         field.copy_from_slice(&change(count).to_be_bytes());
-    }
-}
-
-/// The end of a name that may end in a pointer; where it points to does not matter here.
-pub(in crate::wire) fn skip_name(message: &[u8], start: usize) -> Result<usize, Malformed> {
-    let mut at = start;
-    loop {
-        match *message.get(at).ok_or(Malformed)? {
-            0 => return Ok(at + 1),
-            length @ 1..=63 => at += 1 + usize::from(length),
-            0xc0.. => return Ok(at + 2),
-            _ => return Err(Malformed),
-        }
-        if at - start > NAME {
-            return Err(Malformed);
-        }
     }
 }

@@ -6,7 +6,8 @@ use aws_lc_rs::{constant_time, hmac};
 
 use super::FUDGE;
 use super::key::{Key, Keys};
-use super::record::{self, Found, HEADER, Malformed, Variables, time48};
+use super::record::{self, Found, Variables, time48};
+use crate::wire::octets::{HEADER, Malformed, number, skip_name};
 use crate::zones::DnsName;
 
 const FORMERR: u8 = 1;
@@ -100,7 +101,7 @@ pub fn verify(keys: &Keys, message: &[u8], now: u64) -> Result<Verified, Rejecte
         return Err(unsigned(Reason::BadSig, BADSIG, name));
     }
 
-    let id = record::number(message, 0).map_err(|Malformed| malformed())?;
+    let id = number(message, 0).map_err(|Malformed| malformed())?;
     let signer = Signer { digest: key.digest_after(mac), key: Arc::clone(key), first: true, original_id, id };
     let (reason, time, error, other) = if !found.is_timely(now) {
         (Reason::BadTime, found.data.time, BADTIME, time48(now).to_vec())
@@ -159,9 +160,9 @@ impl Rejected {
 
 /// The one question, whose name has nothing in front of it to point to.
 fn question(request: &[u8]) -> Option<&[u8]> {
-    let end = record::skip_name(request, HEADER).ok()?;
+    let end = skip_name(request, HEADER).ok()?;
     let is_whole = *request.get(end.checked_sub(1)?)? == 0;
-    (record::number(request, 4) == Ok(1) && is_whole).then(|| request.get(HEADER..end + 4))?
+    (number(request, 4) == Ok(1) && is_whole).then(|| request.get(HEADER..end + 4))?
 }
 
 /// Signs the responses to one verified request: one, or all messages of a transfer in their order.
