@@ -21,6 +21,7 @@ use crate::zones::DnsName;
 const TYPE_A: u16 = 1;
 const TYPE_CNAME: u16 = 5;
 const TYPE_SOA: u16 = 6;
+const TYPE_ANY: u16 = 255;
 const CLASS_IN: u16 = 1;
 const CLASS_NONE: u16 = 254;
 
@@ -41,6 +42,8 @@ pub struct NameChange {
     /// The addresses that it has to have, no more and no less, for the change to be made. None: it must
     /// have neither an A record nor an alias.
     pub before: BTreeSet<Ipv4Addr>,
+    /// The name has to have no records at all, of no type; `before` is empty then.
+    pub is_unused: bool,
     /// Addresses that go.
     pub remove: BTreeSet<Ipv4Addr>,
     /// Addresses that come, or are written again.
@@ -158,7 +161,11 @@ impl Builder {
             self.prerequisites_count = self.prerequisites_count.saturating_add(1);
             name = &short;
         }
-        if change.before.is_empty() {
+        if change.is_unused {
+            // The name is not in use (section 2.4.5).
+            record(&mut self.head, name, TYPE_ANY, CLASS_NONE, 0, &[]);
+            self.prerequisites_count = self.prerequisites_count.saturating_add(1);
+        } else if change.before.is_empty() {
             // The set does not exist (section 2.4.3). Beside an alias an address would be ignored in
             // silence (section 3.4.2.2).
             for kind in [TYPE_A, TYPE_CNAME] {

@@ -18,6 +18,7 @@ fn change(owner: &str, before: &[u8], remove: &[u8], add: &[u8]) -> NameChange {
     NameChange {
         owner: name(owner),
         before: addresses(before),
+        is_unused: false,
         remove: addresses(remove),
         add: addresses(add),
         ttl: 10,
@@ -50,6 +51,7 @@ fn a_change_carries_what_the_name_has_to_hold() {
         change("h.z.example", &[], &[], &[1]),
         change("z.example", &[1, 2], &[1], &[3]),
         change("g.z.example", &[7], &[7], &[]),
+        NameChange { is_unused: true, ..change("n.z.example", &[], &[], &[4]) },
     ];
     let [update] = messages(&name("z.example"), &changes, LONGEST).try_into().expect("one message");
     assert_eq!(update.changes, changes);
@@ -62,6 +64,7 @@ fn a_change_carries_what_the_name_has_to_hold() {
             "z.example. 0 IN A 10.0.0.1",
             "z.example. 0 IN A 10.0.0.2",
             "g.z.example. 0 IN A 10.0.0.7",
+            "n.z.example. 0 NONE ANY -",
         ]
     );
     assert_eq!(
@@ -71,6 +74,7 @@ fn a_change_carries_what_the_name_has_to_hold() {
             "z.example. 10 IN A 10.0.0.3",
             "z.example. 0 NONE A 10.0.0.1",
             "g.z.example. 0 NONE A 10.0.0.7",
+            "n.z.example. 10 IN A 10.0.0.4",
         ]
     );
     assert_eq!(changes[1].after(), addresses(&[2, 3]));

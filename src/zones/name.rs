@@ -4,14 +4,15 @@
 //! Only the letters of host names are taken (RFC 952, RFC 1123, and the underscore that is common
 //! in DNS), so the text needs no escapes in state files, logs and zone files.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// A fully qualified host name: lower case, without the trailing dot, 1 to 253 characters.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct DnsName(Box<str>);
 
 /// Why a text is not a host name.
@@ -110,6 +111,19 @@ impl TryFrom<String> for DnsName {
 impl From<DnsName> for String {
     fn from(name: DnsName) -> Self {
         name.0.into()
+    }
+}
+
+impl Serialize for DnsName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+/// Text compares as names do, so that maps of names are searched without a new name.
+impl Borrow<str> for DnsName {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

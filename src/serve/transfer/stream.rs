@@ -288,7 +288,7 @@ impl Page<'_> {
                 let Some(zone) = generation.zones.get(&self.zone.origin) else { return true };
                 let from = next.as_ref().map_or(Bound::Unbounded, Bound::Included);
                 let ttl = publication.ttl;
-                for (owner, addresses) in zone.addresses.range((from, Bound::Unbounded)) {
+                for (owner, addresses) in zone.addresses.range::<DnsName, _>((from, Bound::Unbounded)) {
                     let done = if next.as_ref() == Some(owner) { *index } else { 0 };
                     for (number, address) in addresses.iter().enumerate().skip(done) {
                         if !self.address(owner, ttl, *address) {

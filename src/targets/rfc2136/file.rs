@@ -114,7 +114,7 @@ impl LedgerFile {
 
     /// Writes the ledger; afterwards it is on the disk.
     pub(super) fn save(&self, ledger: &Ledger) -> Result<(), FileError> {
-        let write = |file: &mut BufWriter<File>| Ok(serde_json::to_writer_pretty(file, ledger)?);
+        let write = |file: &mut BufWriter<File>| Ok(serde_json::to_writer(file, ledger)?);
         Ok(store::replace(&self.directory, &self.name(), write)?)
     }
 

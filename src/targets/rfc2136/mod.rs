@@ -14,6 +14,7 @@ mod metrics;
 mod operator;
 mod plan;
 mod push;
+mod send;
 mod session;
 mod talk;
 #[cfg(test)]
@@ -136,8 +137,8 @@ impl Pusher {
             } else if report.added + report.removed > 0 {
                 let (added, removed) = (report.added, report.removed);
                 applied.written.push(format!("{added} records added and {removed} removed ({book})"));
-            } else if !report.plan.adoptions.is_empty() {
-                applied.written.push(format!("{} records adopted ({book})", report.plan.adoptions.len()));
+            } else if report.adopted > 0 {
+                applied.written.push(format!("{} records adopted ({book})", report.adopted));
             }
         }
         job.wrote(messages);
@@ -150,7 +151,7 @@ impl Pusher {
         name: &str,
         desired: &Desired,
         dry_run: bool,
-        expected: Option<&BTreeMap<String, Vec<String>>>,
+        approved: Option<&BTreeMap<String, Report>>,
     ) -> Result<Vec<(String, Report)>, TargetError> {
         let ledger = self.ledger(dry_run).await?;
         let mut known = mem::take(&mut self.known);
@@ -167,11 +168,11 @@ impl Pusher {
         let books = self.books();
         let runs = books.iter().map(|(book, servers)| {
             let mut known = known.remove(book).unwrap_or_default();
-            let (work, expected) = (&work, expected.map(|e| e.get(book).map_or(&[][..], Vec::as_slice)));
+            let (work, approved) = (&work, approved.and_then(|approved| approved.get(book)));
             async move {
                 let mut result = Err(PushError::Several(Vec::new()));
                 for server in servers {
-                    result = work.run(book, *server, &mut known, expected).await;
+                    result = work.run(book, *server, &mut known, approved).await;
                     if !result.as_ref().is_err_and(PushError::is_elsewhere) {
                         break;
                     }

@@ -142,11 +142,11 @@ impl Apply {
         if self.summarize(&reports).1 != hash {
             return Err(OperatorError::Failed(PushError::Moved.to_string()));
         }
-        let expected = reports.iter().map(|(book, report)| (book.clone(), report.plan.lines())).collect();
-        let reports = self.pusher.run(&self.name, &desired, false, Some(&expected)).await?;
+        let approved = reports.into_iter().collect();
+        let reports = self.pusher.run(&self.name, &desired, false, Some(&approved)).await?;
         let sum = |of: fn(&Report) -> usize| reports.iter().map(|(_, report)| of(report)).sum::<usize>();
-        let adopted = sum(|report| report.plan.adoptions.len());
-        Ok(format!("{} records added, {} removed, {adopted} adopted", sum(|r| r.added), sum(|r| r.removed)))
+        let (added, removed, adopted) = (sum(|r| r.added), sum(|r| r.removed), sum(|r| r.adopted));
+        Ok(format!("{added} records added, {removed} removed, {adopted} adopted"))
     }
 
     /// All lines with their hash.

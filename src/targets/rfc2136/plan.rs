@@ -24,6 +24,8 @@ pub(super) struct Holding {
     pub(super) ttl: u32,
     /// Why the name cannot have an address.
     pub(super) obstacle: Option<Obstacle>,
+    /// Nobody has looked: it is taken for a name that is not in use.
+    pub(super) is_guess: bool,
 }
 
 /// Why a name cannot have an address.
@@ -76,15 +78,15 @@ impl Hosted {
 
     /// The longest zone that a name lies in, when that is certain.
     pub(super) fn zone_of(&self, name: &DnsName) -> Option<&DnsName> {
-        let mut at = Some(name.clone());
+        let mut at = Some(name.as_str());
         while let Some(zone) = at {
-            if self.broken.contains_key(&zone) {
+            if self.broken.contains_key(zone) {
                 return None;
             }
-            if let Some(found) = self.zones.get(&zone) {
+            if let Some(found) = self.zones.get(zone) {
                 return Some(found);
             }
-            at = zone.parent();
+            at = zone.split_once('.').map(|(_, rest)| rest);
         }
         None
     }
@@ -142,6 +144,24 @@ pub(super) fn concerned(desired: &Desired, book: &Book, rules: Rules) -> BTreeSe
     });
     let unwanted = book.names().filter(|(owner, _)| !desired.names.contains_key(*owner));
     wanted.map(|(owner, _)| owner).chain(unwanted.map(|(owner, _)| owner)).cloned().collect()
+}
+
+/// What a name most likely holds, where it does no harm to be wrong: the update says it too, and fails. Not of
+/// names with intents, and of new ones only directly below the zone: others may lie below a delegation,
+/// which no prerequisite tells.
+pub(super) fn guess(owner: &DnsName, hosted: &Hosted, book: &Book) -> Option<Holding> {
+    match book.page(owner) {
+        None => {
+            let is_direct = owner.parent().is_some_and(|parent| hosted.zones.contains(&parent));
+            (is_direct && hosted.zone_of(owner).is_some_and(|zone| zone != owner))
+                .then(|| Holding { is_guess: true, ..Holding::default() })
+        }
+        Some(page) => page
+            .records
+            .values()
+            .all(|entry| entry.state == State::Held)
+            .then(|| Holding { addresses: page.records.keys().copied().collect(), ..Holding::default() }),
+    }
 }
 
 fn is_settled(page: &Page, addresses: &BTreeSet<Ipv4Addr>, ttl: u32, rules: Rules) -> bool {
@@ -303,6 +323,7 @@ impl Name<'_> {
         let change = NameChange {
             owner: self.owner.clone(),
             before: self.holding.addresses.clone(),
+            is_unused: self.holding.is_guess,
             remove,
             add,
             ttl: if is_shared { self.holding.ttl } else { self.ttl },

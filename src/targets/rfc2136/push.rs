@@ -1,6 +1,9 @@
-//! One run at one server: look, plan, write down, send, settle.
+//! One run at one server: guess or look, plan, write down, send, settle.
+//!
+//! What has changed goes out first, without asking; then, when a check is due, the rest is looked at.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,26 +14,21 @@ use tokio::sync::Mutex;
 use super::file::{FileError, LedgerFile};
 use super::ledger::{Book, Ledger};
 use super::metrics::PushCounters;
-use super::plan::{Conflict, Desired, Drift, Plan, Rules, concerned, list, plan};
+use super::plan::{Conflict, Desired, Drift, Holding, Hosted, Plan, Rules, concerned, guess, list, plan};
+use super::send::owners;
 use super::session::{Session, SessionError, Zones};
 use super::talk::Peer;
 use crate::config::Rfc2136;
 use crate::targets::writer::blocking;
 use crate::wire::tsig::Key;
-use crate::wire::update::{LONGEST, NameChange, Reply, messages};
+use crate::wire::update::NameChange;
 use crate::zones::DnsName;
 
 /// How often names are looked at again because somebody else changed them, or nobody answered.
 const ROUNDS: usize = 4;
 
-/// Further messages of a run that find out which names of a refused one are to blame.
-const SEARCH: usize = 64;
-
 /// Lines of a kind in the log; more are counted.
 const LINES: usize = 20;
-
-const REFUSED: u8 = 5;
-const SERVFAIL: u8 = 2;
 
 /// Why a server could not be brought up to date.
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +84,7 @@ pub(super) struct Work<'a> {
     pub(super) key: Option<&'a Arc<Key>>,
     pub(super) desired: &'a Desired,
     pub(super) file: &'a LedgerFile,
-    pub(super) ledger: &'a Mutex<Ledger>,
+    pub(super) ledger: &'a Arc<Mutex<Ledger>>,
     pub(super) counters: Option<&'a PushCounters>,
     /// Look, and write nothing.
     pub(super) dry_run: bool,
@@ -106,20 +104,37 @@ pub(super) struct Known {
     pub(super) drift: Vec<Drift>,
 }
 
+/// The names of a round.
+#[derive(Debug, Default)]
+struct Step {
+    /// These are looked at.
+    look: BTreeSet<DnsName>,
+    /// Of these it is known, or guessed, what they hold.
+    held: BTreeMap<DnsName, Holding>,
+}
+
+impl Step {
+    fn is_empty(&self) -> bool {
+        self.look.is_empty() && self.held.is_empty()
+    }
+}
+
 /// What a run came to.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     /// Records of ours.
     pub(super) records: usize,
-    /// The first plan.
+    /// Of a dry run: the plan, and what the server holds.
     pub(super) plan: Plan,
+    pub(super) held: BTreeMap<DnsName, Holding>,
+    pub(super) adopted: usize,
     pub(super) added: usize,
     pub(super) removed: usize,
 }
 
 impl Report {
     /// A change is done.
-    fn count(&mut self, change: &NameChange) {
+    pub(super) fn count(&mut self, change: &NameChange) {
         self.added += change.add.difference(&change.before).count();
         self.removed += change.remove.len();
     }
@@ -133,13 +148,14 @@ impl Known {
 }
 
 impl Work<'_> {
-    /// Brings one server up to date. With `expected` only when the plan is exactly that.
+    /// Brings one server up to date. With an approved report of a dry run only what its plan says, and
+    /// without another look.
     pub(super) async fn run(
         &self,
         book: &str,
         server: SocketAddr,
         known: &mut Known,
-        expected: Option<&[String]>,
+        approved: Option<&Report>,
     ) -> Result<Report, PushError> {
         let peer = Peer {
             address: server,
@@ -154,67 +170,81 @@ impl Work<'_> {
         let zones = self.discover(&mut session, book, known, is_full).await?;
         let desired = self.within_reach(&zones, known);
         let mut report = Report::default();
-        let mut again: Option<BTreeSet<DnsName>> = None;
         let mut problems: Vec<String> = zones.hosted.broken.values().cloned().collect();
-        let (mut unknown, mut open) = (None, Vec::new());
-        for round in 0..ROUNDS {
-            let rules = Rules {
-                take_over: self.settings.take_over,
-                refresh: self.settings.refresh,
-                now: Timestamp::now(),
-            };
-            let names = match again.take() {
-                Some(names) => names,
-                None => self.names(&desired, book, is_full, rules).await,
-            };
-            let (held, trouble) = session.look(&zones, &names).await?;
+        let (mut drift, mut unknown, mut open) = (Vec::new(), None, Vec::new());
+        // Names that were looked at or written in this run.
+        let mut seen = BTreeSet::new();
+        let mut is_check_due = is_full && approved.is_none();
+        let mut step = match approved {
+            Some(approved) => Step { held: approved.held.clone(), ..Step::default() },
+            None if self.dry_run => Step::default(),
+            None => self.changed(&desired, &zones.hosted, book, known).await,
+        };
+        let mut rounds = 0;
+        loop {
+            if step.is_empty() && mem::take(&mut is_check_due) {
+                (step, rounds) = (self.rest(&desired, book, &seen).await, 0);
+            }
+            if step.is_empty() || rounds == ROUNDS {
+                break;
+            }
+            rounds += 1;
+            let Step { look, mut held } = mem::take(&mut step);
+            let (looked, trouble) = session.look(&zones, &look).await?;
             problems.extend(trouble);
+            held.extend(looked);
             let is_done = |change: &&NameChange| {
                 held.get(&change.owner).is_some_and(|holding| holding.addresses == change.after())
             };
             open.iter().filter(is_done).for_each(|change| report.count(change));
+            let rules = self.rules();
             let mut settled = false;
             let plan = {
                 let mut ledger = self.ledger.lock().await;
-                let book = ledger.books.entry(book.to_owned()).or_default();
+                let book = of(&mut ledger, book);
                 for (owner, holding) in &held {
                     settled |= book.settle(owner, &holding.addresses, rules.now);
                 }
                 plan(&desired, book, &zones.hosted, &held, rules)
             };
-            known.conflicts.retain(|owner, _| !names.contains(owner) && desired.names.contains_key(owner));
+            known.conflicts.retain(|owner, _| {
+                !look.contains(owner) && !held.contains_key(owner) && desired.names.contains_key(owner)
+            });
             known.conflicts.extend(plan.conflicts.iter().map(|c| (c.owner.clone(), c.clone())));
-            if round == 0 {
-                report.plan = plan.clone();
-                if is_full || !plan.drift.is_empty() {
-                    known.drift.clone_from(&plan.drift);
-                }
-                if expected.is_some_and(|expected| expected != plan.lines()) {
+            drift.extend_from_slice(&plan.drift);
+            seen.extend(look);
+            if self.dry_run {
+                (report.plan, report.held) = (plan, held);
+                continue;
+            }
+            if let Some(approved) = approved {
+                let lines = approved.plan.lines();
+                if plan.lines().iter().any(|line| lines.binary_search(line).is_err()) {
                     return Err(PushError::Moved);
                 }
-            }
-            if self.dry_run {
-                break;
             }
             if plan.is_empty() {
                 if settled {
                     self.change(|_| ()).await?;
                 }
-                break;
+                continue;
             }
             self.tell(&plan);
             self.change(|ledger| of(ledger, book).intend(&plan, desired.generation, rules.now)).await?;
             let sent = self.send(&mut session, &zones, &plan, book, &mut report).await;
             // What is not settled yet stays an intent.
             self.change(|_| ()).await?;
+            report.adopted += plan.adoptions.len();
             problems.extend(sent.problems);
+            let done = owners(plan.changes.values().flatten()).filter(|owner| !sent.again.contains(owner));
+            seen.extend(done);
             (unknown, open) = (sent.unknown, sent.open);
-            if sent.again.is_empty() {
-                break;
-            }
-            again = Some(sent.again);
+            step.look = sent.again;
         }
         report.records = of(&mut *self.ledger.lock().await, book).len();
+        if is_full || !drift.is_empty() {
+            known.drift = drift;
+        }
         if !problems.is_empty() {
             known.doubt();
             let more = problems.len().saturating_sub(LINES);
@@ -222,7 +252,7 @@ impl Work<'_> {
             problems.extend((more > 0).then(|| format!("and {more} more")));
             return Err(PushError::Refused { server, problems });
         }
-        if again.is_some() {
+        if !step.is_empty() {
             known.doubt();
             return Err(match unknown {
                 Some(why) => PushError::Unknown { server, why },
@@ -233,6 +263,10 @@ impl Work<'_> {
             known.checked = Some(Instant::now());
         }
         Ok(report)
+    }
+
+    fn rules(&self) -> Rules {
+        Rules { take_over: self.settings.take_over, refresh: self.settings.refresh, now: Timestamp::now() }
     }
 
     /// The zones of the server.
@@ -277,24 +311,43 @@ impl Work<'_> {
         Desired { names: names.map(|(n, a)| (n.clone(), a.clone())).collect(), ..self.desired.clone() }
     }
 
-    /// The names to look at.
-    async fn names(&self, desired: &Desired, book: &str, is_full: bool, rules: Rules) -> BTreeSet<DnsName> {
+    /// What to do about the names that cannot be left as they are, judged by the ledger.
+    ///
+    /// Nobody is asked where a guess will do: that a name holds what is in the ledger, or that it is not in
+    /// use. The prerequisites of the update prove the guess, and a wrong one leads to a look.
+    async fn changed(&self, desired: &Desired, zones: &Hosted, book: &str, known: &Known) -> Step {
         let mut ledger = self.ledger.lock().await;
         let book = of(&mut ledger, book);
-        if is_full {
-            desired.names.keys().chain(book.names().map(|(owner, _)| owner)).cloned().collect()
-        } else {
-            concerned(desired, book, rules)
+        let mut step = Step::default();
+        for owner in concerned(desired, book, self.rules()) {
+            let guess = guess(&owner, zones, book).filter(|_| !known.conflicts.contains_key(&owner));
+            match guess {
+                Some(holding) => {
+                    step.held.insert(owner, holding);
+                }
+                None => {
+                    step.look.insert(owner);
+                }
+            }
         }
+        step
+    }
+
+    /// All other names, which are looked at.
+    async fn rest(&self, desired: &Desired, book: &str, seen: &BTreeSet<DnsName>) -> Step {
+        let mut ledger = self.ledger.lock().await;
+        let ours = of(&mut ledger, book).names().map(|(owner, _)| owner);
+        let all = desired.names.keys().chain(ours).filter(|owner| !seen.contains(*owner));
+        Step { look: all.cloned().collect(), ..Step::default() }
     }
 
     /// Changes the ledger; afterwards it is on the disk.
     async fn change(&self, act: impl FnOnce(&mut Ledger)) -> Result<(), PushError> {
-        let mut ledger = self.ledger.lock().await;
+        let mut ledger = self.ledger.clone().lock_owned().await;
         act(&mut ledger);
-        let (copy, file) = (ledger.clone(), self.file.clone());
+        let file = self.file.clone();
         // The lock is held: two writers would write over each other.
-        let saved = blocking(move || Ok(file.save(&copy))).await;
+        let saved = blocking(move || Ok(file.save(&ledger))).await;
         match saved {
             Ok(result) => Ok(result?),
             Err(error) => Err(PushError::Several(vec![error.to_string()])),
@@ -324,96 +377,8 @@ impl Work<'_> {
             counters.drift.inc_by(plan.drift.len() as u64);
         }
     }
-
-    /// Sends what a plan says, and settles what is known of it.
-    async fn send(
-        &self,
-        session: &mut Session,
-        zones: &Zones,
-        plan: &Plan,
-        book: &str,
-        report: &mut Report,
-    ) -> Sent {
-        let mut sent = Sent::default();
-        let mut search = SEARCH;
-        for (zone, changes) in &plan.changes {
-            let mut queue: VecDeque<&[NameChange]> =
-                messages(zone, changes, LONGEST).into_iter().map(|message| message.changes).collect();
-            while let Some(part) = queue.pop_front() {
-                if sent.broken {
-                    // It is not sent, which is certain.
-                    self.settle(book, part, Book::refused).await;
-                    sent.again.extend(owners(part));
-                    continue;
-                }
-                let Some(message) = messages(zone, part, usize::MAX).pop() else { continue };
-                let service = self.settings.kerberos.as_ref().and_then(|kerberos| kerberos.service.as_ref());
-                let reply = session.update(zones, zone, &message.octets, service).await;
-                tracing::debug!(target_name = self.name, %zone, names = part.len(), ?reply, "updated");
-                if let Some(counters) = self.counters {
-                    counters.count(&reply);
-                }
-                match reply {
-                    Reply::Done => {
-                        self.settle(book, part, Book::done).await;
-                        part.iter().for_each(|change| report.count(change));
-                    }
-                    Reply::Changed(_) => {
-                        self.settle(book, part, Book::refused).await;
-                        sent.again.extend(owners(part));
-                    }
-                    Reply::Unknown { why, answered } => {
-                        sent.again.extend(owners(part));
-                        sent.open.extend_from_slice(part);
-                        sent.unknown = Some(why);
-                        sent.broken = !answered;
-                    }
-                    Reply::Refused { code: REFUSED | SERVFAIL, .. } if part.len() > 1 && search > 0 => {
-                        // Maybe one name alone may not be changed.
-                        search -= 1;
-                        let (first, second) = part.split_at(part.len() / 2);
-                        queue.push_front(second);
-                        queue.push_front(first);
-                    }
-                    Reply::Refused { problem, .. } => {
-                        self.settle(book, part, Book::refused).await;
-                        let what = match part {
-                            [change] => format!("{} ({zone})", change.owner),
-                            _ => zone.to_string(),
-                        };
-                        sent.problems.push(format!("{what}: {problem}"));
-                    }
-                }
-            }
-        }
-        sent
-    }
-
-    async fn settle(&self, book: &str, changes: &[NameChange], how: fn(&mut Book, &NameChange)) {
-        let mut ledger = self.ledger.lock().await;
-        let book = of(&mut ledger, book);
-        changes.iter().for_each(|change| how(book, change));
-    }
 }
 
-/// What became of the messages of a plan.
-#[derive(Default)]
-struct Sent {
-    problems: Vec<String>,
-    /// Changes of which nobody knows what became.
-    open: Vec<NameChange>,
-    /// Why nobody knows what became of one.
-    unknown: Option<String>,
-    /// It has no answer at all; nothing was sent after it.
-    broken: bool,
-    /// Names to look at again.
-    again: BTreeSet<DnsName>,
-}
-
-fn owners(changes: &[NameChange]) -> impl Iterator<Item = DnsName> {
-    changes.iter().map(|change| change.owner.clone())
-}
-
-fn of<'a>(ledger: &'a mut Ledger, book: &str) -> &'a mut Book {
+pub(super) fn of<'a>(ledger: &'a mut Ledger, book: &str) -> &'a mut Book {
     ledger.books.entry(book.to_owned()).or_default()
 }

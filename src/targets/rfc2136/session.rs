@@ -253,7 +253,7 @@ fn holding(server: SocketAddr, name: &DnsName, answer: &Message) -> Result<Holdi
         _ => None,
     });
     let (addresses, ttl) = addresses(&answer.answers, name);
-    Ok(Holding { addresses, ttl, obstacle: alias })
+    Ok(Holding { addresses, ttl, obstacle: alias, is_guess: false })
 }
 
 /// The addresses of a name in a section, with their TTL.

@@ -90,8 +90,13 @@ struct Asked {
 
 impl Talk {
     pub(super) async fn open(peer: &Peer) -> Result<Self, TalkError> {
-        let mut id = [0; 2];
-        aws_lc_rs::rand::fill(&mut id).map_err(|_| TalkError::Random)?;
+        let mut id = fastrand::u16(..);
+        if peer.udp {
+            // Nobody else can write into a connection, but anybody can send a datagram.
+            let mut random = [0; 2];
+            aws_lc_rs::rand::fill(&mut random).map_err(|_| TalkError::Random)?;
+            id = u16::from_be_bytes(random);
+        }
         let address = peer.address;
         let stream = match timeout(CONNECT, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => stream,
@@ -99,7 +104,7 @@ impl Talk {
             Err(_) => return Err(TalkError::Unreachable(address, io::ErrorKind::TimedOut.into())),
         };
         stream.set_nodelay(true).map_err(|error| TalkError::Broken(address, error))?;
-        Ok(Self { peer: peer.clone(), stream, id: u16::from_be_bytes(id), context: None })
+        Ok(Self { peer: peer.clone(), stream, id, context: None })
     }
 
     pub(super) const fn address(&self) -> SocketAddr {

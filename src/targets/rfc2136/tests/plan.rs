@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use crate::targets::rfc2136::ledger::{Book, Ledger, Origin, Reach, State};
-use crate::targets::rfc2136::plan::{Desired, Holding, Hosted, Obstacle, Plan, Rules, concerned, plan};
+use crate::targets::rfc2136::plan::{
+    Desired, Holding, Hosted, Obstacle, Plan, Rules, concerned, guess, plan,
+};
 use crate::wire::update::NameChange;
 use crate::zones::DnsName;
 
@@ -41,9 +43,9 @@ fn hosted() -> Hosted {
     Hosted { zones: [name("z.example"), name("b.z.example")].into(), broken: BTreeMap::new() }
 }
 
-/// A server: names with their addresses.
+/// A server: names with their addresses, and names that have records of other types.
 #[derive(Debug, Clone, Default)]
-struct Server(BTreeMap<DnsName, Holding>);
+struct Server(BTreeMap<DnsName, Holding>, BTreeSet<DnsName>);
 
 impl Server {
     fn held(&self, owner: &DnsName) -> Holding {
@@ -51,8 +53,8 @@ impl Server {
     }
 
     fn of(names: &[(&str, &[u8])]) -> Self {
-        let holding = |last: &[u8]| Holding { addresses: addresses(last), ttl: 60, obstacle: None };
-        Self(names.iter().map(|(owner, last)| (name(owner), holding(last))).collect())
+        let holding = |last: &[u8]| Holding { addresses: addresses(last), ttl: 60, ..Holding::default() };
+        Self(names.iter().map(|(owner, last)| (name(owner), holding(last))).collect(), BTreeSet::new())
     }
 
     /// What it holds at the names of desire and ledger.
@@ -65,7 +67,8 @@ impl Server {
     fn update(&mut self, changes: &[NameChange]) -> bool {
         let holds = |change: &NameChange| {
             let held = self.held(&change.owner);
-            held.addresses == change.before && (!change.before.is_empty() || held.obstacle.is_none())
+            let is_free = held.obstacle.is_none() && !(change.is_unused && self.1.contains(&change.owner));
+            held.addresses == change.before && (!change.before.is_empty() || is_free)
         };
         if !changes.iter().all(holds) {
             return false;
@@ -87,6 +90,13 @@ fn look(server: &Server, desired: &Desired, book: &mut Book, rules: Rules) -> Pl
     for (owner, holding) in &held {
         book.settle(owner, &holding.addresses, rules.now);
     }
+    plan(desired, book, &hosted(), &held, rules)
+}
+
+/// A plan without a look, where the ledger has an idea of the names.
+fn guessed(desired: &Desired, book: &Book, rules: Rules) -> Plan {
+    let concerned = concerned(desired, book, rules).into_iter();
+    let held = concerned.filter_map(|owner| Some((owner.clone(), guess(&owner, &hosted(), book)?))).collect();
     plan(desired, book, &hosted(), &held, rules)
 }
 
@@ -129,6 +139,40 @@ fn what_is_missing_is_added_and_what_is_equal_is_adopted() {
     assert_eq!(server.held(&name("b.z.example")).addresses, BTreeSet::new());
     assert_eq!(server.held(&name("x.z.example")).addresses, addresses(&[99]));
     assert_eq!(book, Book::default());
+}
+
+#[test]
+fn what_is_guessed_proves_itself_in_the_message() {
+    let mut server = Server::of(&[("a.z.example", &[9]), ("g.z.example", &[2])]);
+    server.1.insert(name("c.z.example"));
+    let wanted: &[(&str, &[u8])] =
+        &[("a.z.example", &[1]), ("g.z.example", &[2]), ("c.z.example", &[3]), ("d.z.example", &[4])];
+    let first = desired(&[wanted, &[("z.example", &[5]), ("e.deep.z.example", &[6])]].concat());
+    let mut book = Book::default();
+    let plan = guessed(&first, &book, rules(false, 0));
+    let owners: Vec<&DnsName> = plan.changes.values().flatten().map(|change| &change.owner).collect();
+    assert_eq!(owners, ["a.z.example", "c.z.example", "d.z.example", "g.z.example"].map(name).each_ref());
+    assert!(plan.changes.values().flatten().all(|change| change.is_unused));
+    // Wrong of all but one: foreign, adoptable, in use by another type.
+    carry_out(&mut server, &plan, &mut book, 0);
+    assert_eq!(book.names().map(|(owner, _)| owner.as_str()).collect::<Vec<_>>(), ["d.z.example"]);
+    assert_eq!(server.held(&name("a.z.example")).addresses, addresses(&[9]));
+    let plan = look(&server, &first, &mut book, rules(false, 0));
+    assert_eq!((plan.conflicts.len(), plan.adoptions.len()), (1, 1));
+    carry_out(&mut server, &plan, &mut book, 0);
+    assert_eq!(server.held(&name("c.z.example")).addresses, addresses(&[3]));
+
+    // What is ours is guessed to be as it was written.
+    let second = desired(&[("d.z.example", &[7])]);
+    let plan = guessed(&second, &book, rules(false, 0));
+    carry_out(&mut server, &plan, &mut book, 0);
+    assert_eq!(server.held(&name("d.z.example")).addresses, addresses(&[7]));
+    assert_eq!((server.held(&name("c.z.example")).addresses.len(), book.len()), (0, 1));
+    server.0.get_mut(&name("d.z.example")).expect("ours").addresses.insert(address(9));
+    let before = server.held(&name("d.z.example"));
+    let plan = guessed(&desired(&[("d.z.example", &[8])]), &book, rules(false, 0));
+    carry_out(&mut server, &plan, &mut book, 0);
+    assert_eq!(server.held(&name("d.z.example")), before, "somebody has written meanwhile");
 }
 
 #[test]
@@ -205,7 +249,7 @@ fn what_somebody_removed_is_told_and_written_again() {
     assert_eq!((plan.drift.len(), plan.conflicts.len(), plan.changes.len()), (1, 1, 0));
     // An alias cannot have an address beside it.
     let alias = Holding { obstacle: Some(Obstacle::Alias("b.example".to_owned())), ..Holding::default() };
-    server = Server([(name("a.z.example"), alias)].into());
+    server.0 = [(name("a.z.example"), alias)].into();
     let plan = look(&server, &desired, &mut book, rules(true, 0));
     assert_eq!((plan.conflicts.len(), plan.changes.len()), (1, 0));
 }
@@ -293,8 +337,8 @@ enum Event {
     /// Minutes go by.
     Wait,
     /// A run. Somebody may write between look and messages; it may end before, or right after, the
-    /// message of this number, or the messages go unanswered.
-    Run { meanwhile: Option<(u8, u8)>, ends: Option<(usize, bool)>, unanswered: bool },
+    /// message of this number, or the messages go unanswered. It may guess, too.
+    Run { guesses: bool, meanwhile: Option<(u8, u8)>, ends: Option<(usize, bool)>, unanswered: bool },
 }
 
 /// Addresses that nobody desires are 100 and up.
@@ -306,9 +350,9 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         1 => (0_u8..4, value.clone()).prop_map(|(n, a)| Event::Remove(n, a)),
         1 => Just(Event::Lose),
         1 => Just(Event::Wait),
-        6 => (prop::option::weighted(0.3, (0_u8..4, value)), prop::option::weighted(0.3, (0_usize..3, any::<bool>())),
+        6 => (any::<bool>(), prop::option::weighted(0.3, (0_u8..4, value)), prop::option::weighted(0.3, (0_usize..3, any::<bool>())),
               prop::bool::weighted(0.2))
-            .prop_map(|(meanwhile, ends, unanswered)| Event::Run { meanwhile, ends, unanswered }),
+            .prop_map(|(guesses, meanwhile, ends, unanswered)| Event::Run { guesses, meanwhile, ends, unanswered }),
     ];
     prop::collection::vec(event, 1..60)
 }
@@ -335,8 +379,12 @@ proptest! {
                 Event::Remove(n, a) => { server.0.entry(owner(n)).or_default().addresses.remove(&address(a)); }
                 Event::Lose => book = Book::default(),
                 Event::Wait => now += 200,
-                Event::Run { meanwhile, ends, unanswered } => {
-                    let plan = look(&server, &desired, &mut book, rules(take_over, now));
+                Event::Run { guesses, meanwhile, ends, unanswered } => {
+                    let plan = if guesses {
+                        guessed(&desired, &book, rules(take_over, now))
+                    } else {
+                        look(&server, &desired, &mut book, rules(take_over, now))
+                    };
                     // Written down before anything is sent.
                     let known = book.clone();
                     book.intend(&plan, 1, time(now));
@@ -387,7 +435,7 @@ proptest! {
 
     #[test]
     fn two_daemons_with_one_server_come_to_rest(
-        events in prop::collection::vec((0_u8..4, prop::collection::vec(1_u8..5, 0..3), any::<[bool; 2]>()), 1..30),
+        events in prop::collection::vec((0_u8..4, prop::collection::vec(1_u8..5, 0..3), any::<[bool; 3]>()), 1..30),
     ) {
         let (mut server, mut books) = (Server::default(), [Book::default(), Book::default()]);
         // Each knows Azure's state of another time.
@@ -402,6 +450,10 @@ proptest! {
             for i in 0..2 {
                 if learn[i] {
                     desires[i] = azure.clone();
+                }
+                if learn[2] {
+                    let plan = guessed(&desires[i], &books[i], rules(false, 0));
+                    carry_out(&mut server, &plan, &mut books[i], 0);
                 }
                 let plan = look(&server, &desires[i], &mut books[i], rules(false, 0));
                 carry_out(&mut server, &plan, &mut books[i], 0);
