@@ -66,7 +66,8 @@ fn read(text: &str) -> Dig {
 /// The SOA serial of a zone.
 pub(crate) async fn serial(server: SocketAddr, zone: &str) -> u32 {
     let soa = dig(server, zone, "SOA").await;
-    soa.answers.first().and_then(|fields| fields.get(6)).expect("a SOA").parse().expect("a serial")
+    let serial = soa.answers.first().and_then(|fields| fields.get(6)?.parse().ok());
+    serial.unwrap_or_else(|| panic!("{server} gives no SOA of {zone}: {soa:?}"))
 }
 
 /// Whether a serial is the same or later (RFC 1982).
