@@ -22,6 +22,7 @@ mod share;
 mod sources;
 #[cfg(test)]
 mod tests;
+pub mod timeline;
 mod views;
 
 pub use derive::{Derived, derive};

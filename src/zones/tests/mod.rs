@@ -13,5 +13,6 @@ mod payloads;
 mod serials;
 mod states;
 mod story;
+mod timeline;
 mod views;
 mod zone_groups;
