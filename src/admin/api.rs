@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::export;
 use super::host;
+use super::inquiry;
 use super::metrics::Metrics;
 use super::status::{Status, records};
 use super::token::Token;
@@ -91,6 +92,9 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/api/v1/status", get(status))
         .route("/api/v1/records", get(all_records))
         .route("/api/v1/export/{format}", get(export::get))
+        .route("/api/v1/explain/{name}", get(inquiry::explain))
+        .route("/api/v1/history", get(inquiry::history))
+        .route("/api/v1/diff", get(inquiry::diff))
         .merge(write)
         .route_layer(middleware::from_fn(own_host));
     // What monitoring asks for may be asked by any name.
@@ -209,7 +213,7 @@ pub(super) fn problem(code: StatusCode, error: &str) -> Response {
     json(code, &serde_json::json!({ "error": error }))
 }
 
-fn json(code: StatusCode, value: &impl Serialize) -> Response {
+pub(super) fn json(code: StatusCode, value: &impl Serialize) -> Response {
     match serde_json::to_vec(value) {
         Ok(body) => (code, [(header::CONTENT_TYPE, "application/json")], body).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),

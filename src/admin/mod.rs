@@ -2,14 +2,17 @@
 //! that an operator may say.
 
 mod api;
+pub mod explain;
 mod export;
 mod host;
+mod inquiry;
 mod metrics;
 mod server;
 pub mod status;
 mod token;
 
 pub use api::{Admin, Count, Decision, PULSE, is_alive, router};
+pub use inquiry::History;
 pub use metrics::{ArmStatistics, Metrics};
 pub use server::serve;
 pub use token::{TOKEN_FILE, Token};

@@ -6,10 +6,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::serve::SecondaryState;
+use crate::serve::{SecondaryState, SecondaryZoneState};
 use crate::sync::View;
 use crate::targets::TargetState;
-use crate::zones::{Absence, DnsName, Finding, FindingKind, Form, Hold, Needs, ResourceId, Severity, Source};
+use crate::zones::{
+    Absence, DnsName, Finding, FindingKind, Form, Hold, Needs, Placement, ResourceId, Severity, Share, Source,
+};
 
 /// The daemon's state at one moment.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -124,7 +126,7 @@ pub struct SecondaryError {
 }
 
 /// A zone at a secondary.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecondaryZoneStatus {
     /// The zone.
     pub origin: DnsName,
@@ -171,7 +173,7 @@ pub struct TargetStatus {
 }
 
 /// How a target fails.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetProblem {
     /// Since when.
     pub since: Timestamp,
@@ -180,7 +182,7 @@ pub struct TargetProblem {
 }
 
 /// A held removal.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HoldStatus {
     /// The public name.
     pub name: DnsName,
@@ -203,7 +205,7 @@ pub struct HoldStatus {
 }
 
 /// Something a person should know.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FindingStatus {
     /// How much it matters.
     pub severity: Severity,
@@ -219,7 +221,7 @@ pub struct FindingStatus {
 }
 
 /// A published name at one endpoint, with where it came from.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordStatus {
     /// The public name.
     pub name: DnsName,
@@ -308,19 +310,21 @@ impl SecondaryStatus {
             last_asked: summary.asked,
             last_transfer: summary.transferred,
             error: summary.error.clone().map(|(at, message)| SecondaryError { at, message }),
-            zones: state
-                .zones
-                .iter()
-                .map(|zone| SecondaryZoneStatus {
-                    origin: zone.origin.clone(),
-                    serial: zone.serial,
-                    current: zone.current,
-                    acknowledged: zone.acknowledged,
-                    asked: zone.asked,
-                    transferred: zone.transferred,
-                    seen: zone.seen,
-                })
-                .collect(),
+            zones: state.zones.iter().map(SecondaryZoneStatus::of).collect(),
+        }
+    }
+}
+
+impl SecondaryZoneStatus {
+    pub(super) fn of(zone: &SecondaryZoneState) -> Self {
+        Self {
+            origin: zone.origin.clone(),
+            serial: zone.serial,
+            current: zone.current,
+            acknowledged: zone.acknowledged,
+            asked: zone.asked,
+            transferred: zone.transferred,
+            seen: zone.seen,
         }
     }
 }
@@ -347,7 +351,7 @@ impl TargetStatus {
 }
 
 impl HoldStatus {
-    fn of(hold: &Hold) -> Self {
+    pub(super) fn of(hold: &Hold) -> Self {
         Self {
             name: hold.name.clone(),
             application: hold.application.clone(),
@@ -363,7 +367,7 @@ impl HoldStatus {
 }
 
 impl FindingStatus {
-    fn of(finding: &Finding) -> Self {
+    pub(super) fn of(finding: &Finding) -> Self {
         Self {
             severity: finding.kind.severity(),
             kind: finding.kind,
@@ -381,18 +385,30 @@ pub fn records(view: &View) -> Vec<RecordStatus> {
     let shares = view.generation.iter().flat_map(|g| g.shares.values());
     shares
         .flat_map(|share| {
-            share.placements().map(|(endpoint, name, placement)| RecordStatus {
-                name: name.clone(),
-                owner: placement.owner(name),
-                zone: placement.zone.clone(),
-                addresses: placement.addresses.clone(),
-                application: share.application.clone(),
-                endpoint: endpoint.clone(),
-                interface: placement.interface.clone(),
-                member: placement.member.clone(),
-                source: placement.source,
-                since: placement.since,
-            })
+            share
+                .placements()
+                .map(|(endpoint, name, placement)| record_status(share, endpoint, name, placement))
         })
         .collect()
+}
+
+/// A name at one endpoint, with where it came from.
+pub(super) fn record_status(
+    share: &Share,
+    endpoint: &ResourceId,
+    name: &DnsName,
+    placement: &Placement,
+) -> RecordStatus {
+    RecordStatus {
+        name: name.clone(),
+        owner: placement.owner(name),
+        zone: placement.zone.clone(),
+        addresses: placement.addresses.clone(),
+        application: share.application.clone(),
+        endpoint: endpoint.clone(),
+        interface: placement.interface.clone(),
+        member: placement.member.clone(),
+        source: placement.source,
+        since: placement.since,
+    }
 }

@@ -5,8 +5,11 @@ mod client;
 mod decide;
 mod demo;
 mod descriptors;
+mod explain;
 mod export;
 mod health;
+mod history;
+mod knowledge;
 mod logging;
 mod plan;
 mod recipe;
@@ -43,8 +46,8 @@ struct Cli {
 }
 
 const AFTER: &str = "\
-Exit codes: 0 success; 1 error; `plan` exits with 2 when something would change, `health` with 1 \
-when the daemon is not healthy.
+Exit codes: 0 success; 1 error; `plan` exits with 2 when something would change, `explain` \
+with 2 when no zone has the name, `health` with 1 when the daemon is not healthy.
 
 Every key of the configuration can be set in the environment as well: \
 PRIVATELINK_DNS__SECTION__KEY, for example PRIVATELINK_DNS__AZURE__POLL_INTERVAL=10s.";
@@ -111,6 +114,20 @@ enum Command {
     ///
     /// For container health checks and scripts. Exit codes: 0 healthy, 1 not.
     Health(health::Arguments),
+    /// Say where a name's record comes from and where it stands, or why it is nowhere
+    ///
+    /// Application, endpoint, network interface, member and age; zones with serials; the generations that
+    /// changed it; held removals; what each target and secondary has. Exit codes: 0 a zone has the name, 2
+    /// none has, 1 error.
+    Explain(explain::Arguments),
+    /// Show the generations that changed a zone, newest first
+    ///
+    /// With time, cause and counts of names and records. The daemon keeps at least the last 32.
+    History(history::HistoryArguments),
+    /// Show what differs between two generations
+    ///
+    /// A line for each name: `+` came, `-` went, `~` changed; then the zones with their serials.
+    Diff(history::DiffArguments),
     /// Print the names for other DNS software
     ///
     /// From what the daemon has stored last, or with --daemon from what it serves now; before every
@@ -174,6 +191,9 @@ pub fn main() -> ExitCode {
         Command::Reject(arguments) => decide::main(&arguments, decide::Word::Reject),
         Command::Recipe(arguments) => recipe::main(&arguments),
         Command::Health(arguments) => health::main(&arguments),
+        Command::Explain(arguments) => explain::main(&arguments),
+        Command::History(arguments) => history::history(&arguments),
+        Command::Diff(arguments) => history::diff(&arguments),
         Command::Export(arguments) => export::main(&arguments),
         Command::Tsig { action } => tsig::main(&action),
         Command::Completion { shell } => {

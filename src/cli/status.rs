@@ -174,7 +174,7 @@ fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
 }
 
 /// An age in its largest unit.
-fn age(since: Timestamp, now: Timestamp) -> String {
+pub(super) fn age(since: Timestamp, now: Timestamp) -> String {
     match now.duration_since(since).as_secs() {
         seconds @ ..120 => format!("{} s", seconds.max(0)),
         seconds @ ..7200 => format!("{} min", seconds / 60),

@@ -22,8 +22,8 @@ pub(crate) mod tests;
 mod writer;
 mod zone_files;
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
@@ -31,7 +31,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use metrics::TargetMetrics;
-pub use rfc2136::{Apply, OperatorError, Planned, ledgers, retire};
+pub use rfc2136::{Apply, LedgerEntry, OperatorError, Planned, ledgers, retire};
 pub use state::TargetState;
 pub(crate) use zone_files::write_zone_file;
 
@@ -99,6 +99,19 @@ impl Surroundings {
             _ => Ok(None),
         }
     }
+}
+
+/// What the ledgers in a state directory say of some names, whether their targets are configured or not.
+///
+/// # Errors
+/// When the directory or a ledger cannot be read.
+pub fn ledger_entries(state: &Path, names: &BTreeSet<DnsName>) -> Result<Vec<LedgerEntry>, OperatorError> {
+    let failed = |error: &dyn std::error::Error| OperatorError::Failed(error.to_string());
+    let mut all = Vec::new();
+    for target in ledgers(state).map_err(|error| failed(&error))? {
+        all.extend(rfc2136::entries(state, &target, names).map_err(|error| failed(&error))?);
+    }
+    Ok(all)
 }
 
 /// All targets, and the tasks that write them.
@@ -200,6 +213,17 @@ impl Targets {
     #[must_use]
     pub fn states(&self) -> Vec<TargetState> {
         lock(&self.inner).tasks.values().map(|task| task.watched.state()).collect()
+    }
+
+    /// What the ledgers of servers say of some names; reads files. An unreadable ledger is left out: its
+    /// target tells.
+    #[must_use]
+    pub fn ledger_entries(&self, names: &BTreeSet<DnsName>) -> Vec<LedgerEntry> {
+        let watched: Vec<Arc<Watched>> =
+            lock(&self.inner).tasks.values().map(|task| task.watched.clone()).collect();
+        let servers = watched.iter().filter(|watched| matches!(watched.target.kind, TargetKind::Rfc2136(_)));
+        let ledgers = servers.map(|w| rfc2136::entries(&w.around.state, &w.target.name, names));
+        ledgers.flat_map(Result::unwrap_or_default).collect()
     }
 
     /// What a person should know of them.

@@ -7,6 +7,7 @@
 //!
 //! What a reply leaves open is asked of the server. Nothing is assumed, and nothing is sent again blindly.
 
+mod entries;
 mod file;
 mod kerberos;
 mod ledger;
@@ -30,6 +31,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::sync::Mutex;
 
+pub use entries::LedgerEntry;
+pub(crate) use entries::entries;
 pub(super) use metrics::{PushCounters, PushMetrics};
 pub use operator::{Apply, OperatorError, Planned, ledgers, retire};
 pub(super) use push::PushError;
