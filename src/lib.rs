@@ -9,6 +9,7 @@ pub mod cli;
 pub mod config;
 mod files;
 mod obituary;
+pub mod propagation;
 pub mod serve;
 pub mod simulator;
 pub mod store;

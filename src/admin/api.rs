@@ -19,6 +19,7 @@ use super::inquiry;
 use super::metrics::Metrics;
 use super::status::{Status, records};
 use super::token::Token;
+use crate::propagation::Propagation;
 use crate::serve::Secondaries;
 use crate::sync::{Command, Handle, Selection, Stopped};
 use crate::targets::Targets;
@@ -38,6 +39,8 @@ pub struct Admin {
     pub secondaries: Arc<Secondaries>,
     /// What is kept in step by writing to it.
     pub targets: Arc<Targets>,
+    /// How long changes take.
+    pub propagation: Propagation,
     /// The counters.
     pub metrics: Metrics,
     /// What write requests have to carry.
@@ -147,7 +150,9 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
 
 async fn status(State(admin): State<Arc<Admin>>) -> Response {
     let secondaries = admin.secondaries.states(Timestamp::now());
-    json(StatusCode::OK, &Status::of(&admin.engine.view(), &secondaries, &admin.targets.states()))
+    let mut status = Status::of(&admin.engine.view(), &secondaries, &admin.targets.states());
+    status.propagation = admin.propagation.last().into_iter().map(Into::into).collect();
+    json(StatusCode::OK, &status)
 }
 
 async fn all_records(State(admin): State<Arc<Admin>>) -> Response {
@@ -235,12 +240,16 @@ mod tests {
 
         let token = Token::open(directory.path()).expect("a token");
         let registry = prometheus::Registry::new();
+        let propagation = Propagation::new(&registry).expect("metrics");
         let metrics = crate::serve::SecondaryMetrics::new(&registry).expect("metrics");
-        let (secondaries, _raises) = Secondaries::new(metrics, tokio::sync::mpsc::unbounded_channel().0);
+        let (secondaries, _raises) =
+            Secondaries::new(metrics, propagation.clone(), tokio::sync::mpsc::unbounded_channel().0);
         let secondaries = Arc::new(secondaries);
         let metrics = crate::targets::TargetMetrics::new(&registry).expect("metrics");
-        let targets = Arc::new(Targets::new(metrics, tokio::sync::mpsc::unbounded_channel().0));
-        let admin = Admin { engine, secondaries, targets, metrics: Metrics::new(registry), token };
+        let targets =
+            Arc::new(Targets::new(metrics, propagation.clone(), tokio::sync::mpsc::unbounded_channel().0));
+        let admin =
+            Admin { engine, secondaries, targets, propagation, metrics: Metrics::new(registry), token };
         assert_eq!(livez(State(Arc::new(admin))).await.status(), StatusCode::SERVICE_UNAVAILABLE);
     }
 }

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::propagation::Arrival;
 use crate::serve::{SecondaryState, SecondaryZoneState};
 use crate::sync::View;
 use crate::targets::TargetState;
@@ -38,6 +39,9 @@ pub struct Status {
     /// What is kept in step by writing to it.
     #[serde(default)]
     pub targets: Vec<TargetStatus>,
+    /// How long the last change took to each place that was there for it.
+    #[serde(default)]
+    pub propagation: Vec<PropagationStatus>,
     /// Held removals.
     pub holds: Vec<HoldStatus>,
     /// What a person should know, most important first.
@@ -181,6 +185,26 @@ pub struct TargetProblem {
     pub message: String,
 }
 
+/// The last change that a poll brought, at one place.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PropagationStatus {
+    /// The place: `answer`, `target:NAME` or `secondary:NAME`.
+    pub to: String,
+    /// The generation that the change made.
+    pub generation: u64,
+    /// When the poll ended that saw it.
+    pub seen: Timestamp,
+    /// Seconds from then until it arrived; nothing while it is under way.
+    pub seconds: Option<f64>,
+}
+
+impl From<Arrival> for PropagationStatus {
+    fn from(arrival: Arrival) -> Self {
+        let Arrival { place, generation, seen, seconds } = arrival;
+        Self { to: place.to_string(), generation, seen, seconds }
+    }
+}
+
 /// A held removal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HoldStatus {
@@ -291,6 +315,7 @@ impl Status {
                 .collect(),
             secondaries: secondaries.iter().map(SecondaryStatus::of).collect(),
             targets: targets.iter().map(TargetStatus::of).collect(),
+            propagation: Vec::new(),
             holds: view.holds.iter().map(HoldStatus::of).collect(),
             findings: view.findings.iter().map(FindingStatus::of).collect(),
         }

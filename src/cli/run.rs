@@ -19,6 +19,7 @@ use super::{FAILURE, Failure, descriptors, fail, logging, systemd};
 use crate::admin::{self, Admin, ArmStatistics, Metrics, Token, is_alive};
 use crate::azure::Azure;
 use crate::config::{Config, Loaded};
+use crate::propagation::Propagation;
 use crate::serve::{
     Counters, Image, Listeners, Recursion, ResolverMetrics, Secondaries, SecondaryMetrics, Serving, Transfers,
 };
@@ -85,12 +86,15 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
     let statistics = Arc::new(Statistics::new(&registry)?);
     let resolver_metrics = ResolverMetrics::new(&registry)?;
     let secondary_metrics = SecondaryMetrics::new(&registry)?;
+    let propagation = Propagation::new(&registry)?;
     let mut recursion = Recursion::new(config.resolver.as_ref(), &resolver_metrics, None)?;
     let (deaths_sender, mut deaths) = mpsc::unbounded_channel();
-    let (secondaries, raises) = Secondaries::new(secondary_metrics, deaths_sender.clone());
+    let (secondaries, raises) =
+        Secondaries::new(secondary_metrics, propagation.clone(), deaths_sender.clone());
     let secondaries = Arc::new(secondaries);
     let surroundings = Surroundings::new(&config)?;
-    let targets = Arc::new(Targets::new(TargetMetrics::new(&registry)?, deaths_sender.clone()));
+    let target_metrics = TargetMetrics::new(&registry)?;
+    let targets = Arc::new(Targets::new(target_metrics, propagation.clone(), deaths_sender.clone()));
     let transfers = Arc::new(Transfers::new(&config.transfer, secondaries.records())?);
     let image = Arc::new(Image::default());
     let serving = Arc::new(ArcSwap::from_pointee(Serving::new(image, &config.dns, recursion.clone(), None)));
@@ -127,6 +131,7 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
         secondaries: secondaries.clone(),
         raises,
         targets: targets.clone(),
+        propagation: propagation.clone(),
     };
     let (engine, handle) = Engine::open(parts, Timestamp::now()).await?;
     listeners.start()?;
@@ -139,6 +144,7 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
         engine: handle.clone(),
         secondaries: secondaries.clone(),
         targets: targets.clone(),
+        propagation,
         metrics: Metrics::new(registry),
         token,
     }));

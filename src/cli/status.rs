@@ -131,6 +131,15 @@ fn overview(status: &Status, now: Timestamp) -> String {
         }));
         text += &format!("\n{}", table(&rows));
     }
+    if !status.propagation.is_empty() {
+        let mut rows = vec![row(["LAST CHANGE AT", "GENERATION", "TOOK"])];
+        rows.extend(status.propagation.iter().map(|last| {
+            let under_way = || format!("under way for {}", age(last.seen, now));
+            let took = last.seconds.map_or_else(under_way, |seconds| format!("{seconds:.3} s"));
+            row([last.to.as_str(), &last.generation.to_string(), &took])
+        }));
+        text += &format!("\n{}", table(&rows));
+    }
     if !status.holds.is_empty() {
         let mut rows = vec![row(["HELD REMOVAL", "SINCE", "POLLS", "NEEDS", "REASON"])];
         rows.extend(status.holds.iter().map(|hold| {

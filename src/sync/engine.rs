@@ -23,6 +23,7 @@ use super::statistics::Statistics;
 use super::view::{Loaded, View};
 use crate::azure::Azure;
 use crate::config::Config;
+use crate::propagation::Propagation;
 use crate::serve::{Counters, Raise, Recursion, Secondaries, Shared, Transfers};
 use crate::store::{Saved, Store, StoreError};
 use crate::targets::Targets;
@@ -68,6 +69,8 @@ pub struct Parts {
     pub raises: mpsc::Receiver<Raise>,
     /// What is kept in step by writing to it.
     pub targets: Arc<Targets>,
+    /// How long changes take.
+    pub propagation: Propagation,
 }
 
 /// The engine.
@@ -98,6 +101,7 @@ pub struct Engine {
     targets: Arc<Targets>,
     /// What was last told of targets.
     target_findings: Vec<Finding>,
+    propagation: Propagation,
     log: FindingLog,
     /// Members that public DNS was asked for, when this was last looked at.
     leaks: BTreeMap<String, u64>,
@@ -147,6 +151,7 @@ impl Engine {
             secondary_findings: Vec::new(),
             targets: parts.targets,
             target_findings: Vec::new(),
+            propagation: parts.propagation,
             log: FindingLog::default(),
             leaks: BTreeMap::new(),
             view: watch::Sender::new(Arc::new(View::empty(now))),
@@ -220,7 +225,11 @@ impl Engine {
                 self.statistics.polled(duration);
                 match result {
                     Ok(observation) => {
+                        let (before, seen) = (self.changed(), observation.at);
                         let step = self.book.observe(observation, now);
+                        if let Some(number) = self.changed().filter(|number| before != Some(*number)) {
+                            self.propagation.seen(number, seen);
+                        }
                         self.polled = true;
                         self.take(step, now).await?;
                     }
@@ -248,6 +257,11 @@ impl Engine {
             Event::Command(command) => self.command(command, now).await?,
         }
         Ok(())
+    }
+
+    /// The last generation that changed a zone.
+    fn changed(&self) -> Option<u64> {
+        self.book.history().back().map(|difference| difference.number)
     }
 
     async fn command(&mut self, command: Command, now: Timestamp) -> Result<(), EngineError> {

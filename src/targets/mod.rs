@@ -37,6 +37,7 @@ pub(crate) use zone_files::write_zone_file;
 
 use crate::config::{Config, Target, TargetKind};
 use crate::obituary::Obituary;
+use crate::propagation::{Place, Propagation};
 use crate::wire::tsig::{Key, KeyFileError, Keys};
 use crate::zones::{DnsName, Finding, Generation};
 use task::Watched;
@@ -118,6 +119,7 @@ pub fn ledger_entries(state: &Path, names: &BTreeSet<DnsName>) -> Result<Vec<Led
 pub struct Targets {
     inner: Mutex<Inner>,
     metrics: TargetMetrics,
+    propagation: Propagation,
     deaths: mpsc::UnboundedSender<String>,
 }
 
@@ -135,9 +137,13 @@ struct Task {
 impl Targets {
     /// No target yet. The other end of `deaths` learns of tasks that end unasked.
     #[must_use]
-    pub fn new(metrics: TargetMetrics, deaths: mpsc::UnboundedSender<String>) -> Self {
+    pub fn new(
+        metrics: TargetMetrics,
+        propagation: Propagation,
+        deaths: mpsc::UnboundedSender<String>,
+    ) -> Self {
         let inner = Inner { generation: None, tasks: BTreeMap::new() };
-        Self { inner: Mutex::new(inner), metrics, deaths }
+        Self { inner: Mutex::new(inner), metrics, propagation, deaths }
     }
 
     /// Takes a configuration, with what was read for it. Targets that are the same keep their state, others begin anew, and those
@@ -160,6 +166,7 @@ impl Targets {
             for (name, task) in go {
                 if !wanted.contains_key(&name) {
                     self.metrics.forget(&name);
+                    self.propagation.leave(&Place::Target(name.clone()));
                     let place = task.watched.state().place;
                     tracing::info!(target_name = %name, %place, "no target any more; what was written there stays");
                 }
@@ -185,7 +192,14 @@ impl Targets {
             state: around.state.clone(),
             counters: is_server.then(|| self.metrics.pushes(&target.name)),
         };
-        let watched = Arc::new(Watched::new(target.clone(), self.metrics.target(&target.name), around));
+        let place = Place::Target(target.name.clone());
+        if target.dry_run {
+            self.propagation.leave(&place);
+        } else {
+            self.propagation.join(place);
+        }
+        let counters = self.metrics.target(&target.name);
+        let watched = Arc::new(Watched::new(target.clone(), counters, self.propagation.clone(), around));
         if let Some(generation) = generation {
             watched.publish(generation);
         }

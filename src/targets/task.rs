@@ -15,6 +15,7 @@ use super::metrics::Counters;
 use super::state::TargetState;
 use super::writer::{Applied, Around, Job, Notes, Writer};
 use crate::config::{Target, TargetKind};
+use crate::propagation::{Place, Propagation};
 use crate::zones::Generation;
 
 /// The pauses after failures: doubled from the one to the other.
@@ -37,6 +38,7 @@ pub(super) struct Watched {
     inner: Mutex<Inner>,
     wake: Notify,
     counters: Counters,
+    propagation: Propagation,
     pub(super) around: Around,
 }
 
@@ -48,9 +50,9 @@ struct Inner {
 }
 
 impl Watched {
-    pub(super) fn new(target: Target, counters: Counters, around: Around) -> Self {
+    pub(super) fn new(target: Target, counters: Counters, propagation: Propagation, around: Around) -> Self {
         let inner = Inner { wanted: None, state: TargetState::new(&target) };
-        Self { target, inner: Mutex::new(inner), wake: Notify::new(), counters, around }
+        Self { target, inner: Mutex::new(inner), wake: Notify::new(), counters, propagation, around }
     }
 
     pub(super) fn publish(&self, generation: &Arc<Generation>) {
@@ -89,6 +91,7 @@ impl Watched {
         }
         if planned.is_none() {
             state.applied = Some(number);
+            self.propagation.reached(&Place::Target(name.clone()), number);
         }
         state.planned = planned;
         state.records = applied.records;

@@ -14,6 +14,7 @@ mod metrics;
 mod operator;
 mod persistence;
 mod primaries;
+mod propagation;
 mod readme;
 mod recipes;
 mod reload;

@@ -25,14 +25,14 @@ const ZONE: &str = "privatelink.azure-devices.net";
 const CATALOG: &str = "catalog.example.net";
 
 /// A secondary that has every zone as soon as it is notified of it.
-struct Quick {
-    address: SocketAddr,
+pub(crate) struct Quick {
+    pub(crate) address: SocketAddr,
     zones: Arc<Mutex<BTreeMap<String, u32>>>,
     _tasks: JoinSet<()>,
 }
 
 impl Quick {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let tcp = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
         let address = tcp.local_addr().expect("an address");
         let udp = UdpSocket::bind(address).await.expect("the port is free for UDP");
@@ -67,7 +67,7 @@ impl Quick {
     }
 
     /// Waits until it was notified of everything as it is.
-    async fn has_everything(&self, daemon: &Daemon) -> BTreeMap<String, u32> {
+    pub(crate) async fn has_everything(&self, daemon: &Daemon) -> BTreeMap<String, u32> {
         eventually("every zone", async || {
             let zones = daemon.status().await.zones;
             let expected: BTreeMap<_, _> =
@@ -107,7 +107,7 @@ fn answer(octets: &[u8], zones: &Mutex<BTreeMap<String, u32>>) -> Vec<u8> {
     answer.finish()
 }
 
-fn section(name: &str, address: SocketAddr) -> String {
+pub(crate) fn section(name: &str, address: SocketAddr) -> String {
     format!("[[secondary]]\nname = \"{name}\"\naddress = \"{address}\"\ntransfer_by = \"address\"\n")
 }
 

@@ -35,6 +35,7 @@ pub use state::{SecondaryState, SecondarySummary, SecondaryZoneState};
 use super::Transfers;
 use crate::config;
 use crate::obituary::Obituary;
+use crate::propagation::{Place, Propagation};
 use crate::zones::{DnsName, Finding, Generation};
 use conversation::Peer;
 use schedule::Pace;
@@ -124,6 +125,7 @@ pub struct Secondaries {
     records: Arc<Records>,
     inner: Mutex<Inner>,
     metrics: SecondaryMetrics,
+    propagation: Propagation,
     deaths: mpsc::UnboundedSender<String>,
     pace: Pace,
 }
@@ -145,6 +147,7 @@ impl Secondaries {
     #[must_use]
     pub fn new(
         metrics: SecondaryMetrics,
+        propagation: Propagation,
         deaths: mpsc::UnboundedSender<String>,
     ) -> (Self, mpsc::Receiver<Raise>) {
         let (raises, receiver) = mpsc::channel(RAISES);
@@ -152,6 +155,7 @@ impl Secondaries {
             records: Arc::new(Records { watched: Mutex::default(), raises }),
             inner: Mutex::new(Inner { generation: None, lag_limit: Duration::ZERO, tasks: BTreeMap::new() }),
             metrics,
+            propagation,
             deaths,
             pace: Pace::default(),
         };
@@ -188,6 +192,7 @@ impl Secondaries {
                 }
                 if !wanted.contains_key(name) {
                     self.metrics.forget(name);
+                    self.propagation.leave(&Place::Secondary(name.clone()));
                 }
                 stays
             });
@@ -203,7 +208,9 @@ impl Secondaries {
     }
 
     fn start(&self, inner: &mut Inner, name: &str, peer: Peer) {
-        let watched = Arc::new(Watched::new(peer, self.pace, self.metrics.secondary(name)));
+        self.propagation.join(Place::Secondary(name.to_owned()));
+        let (counters, propagation) = (self.metrics.secondary(name), self.propagation.clone());
+        let watched = Arc::new(Watched::new(peer, self.pace, counters, propagation));
         if let Some(generation) = &inner.generation {
             watched.publish(generation, Moment::now());
         }

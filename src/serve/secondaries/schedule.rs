@@ -331,6 +331,12 @@ impl Schedule {
         !zone.is_current() && self.is_expected(zone)
     }
 
+    /// Whether the secondary has shown that it has all that it is there for.
+    pub(super) fn is_current(&self) -> bool {
+        let mut zones = self.zones.values();
+        zones.clone().any(Zone::is_current) && !zones.any(|zone| self.is_behind(zone))
+    }
+
     /// Whether the secondary is there for the zone. A resolver takes the policy zone alone, and who has
     /// the zones one by one no catalog; of one that has shown nothing yet nobody knows.
     pub(super) fn is_expected(&self, zone: &Zone) -> bool {

@@ -16,6 +16,7 @@ use super::schedule::{Job, Kind, Next, Outcome, Pace, Raise, Schedule};
 use super::zone::{Moment, Noted};
 use super::{Records, Sent, SentKind, lock};
 use crate::config::Notification;
+use crate::propagation::{Place, Propagation};
 use crate::zones::{DnsName, Generation};
 
 /// A secondary that is looked after.
@@ -25,6 +26,7 @@ pub(super) struct Watched {
     wake: Notify,
     pace: Pace,
     counters: Counters,
+    propagation: Propagation,
 }
 
 /// What changes. Locked for moments only, and for no ordinary query.
@@ -36,12 +38,12 @@ pub(super) struct State {
 }
 
 impl Watched {
-    pub(super) fn new(peer: Peer, pace: Pace, counters: Counters) -> Self {
+    pub(super) fn new(peer: Peer, pace: Pace, counters: Counters, propagation: Propagation) -> Self {
         let settings = &peer.settings;
         let active = settings.notification != Notification::Off;
         let schedule = Schedule::new(settings.name.clone(), active, pace, fastrand::Rng::new());
         let state = Mutex::new(State { schedule, generation: None, transferred: None });
-        Self { peer, state, wake: Notify::new(), pace, counters }
+        Self { peer, state, wake: Notify::new(), pace, counters, propagation }
     }
 
     pub(super) fn publish(&self, generation: &Arc<Generation>, now: Moment) {
@@ -74,9 +76,20 @@ impl Watched {
 
     /// Changes the state, which is a reason for the task to look at it.
     fn change<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
-        let result = act(&mut lock(&self.state));
+        let mut state = lock(&self.state);
+        let result = act(&mut state);
+        self.arrived(&state);
+        drop(state);
         self.wake.notify_one();
         result
+    }
+
+    /// Tells when the secondary has all of a generation.
+    fn arrived(&self, state: &State) {
+        if let Some(generation) = state.generation.as_ref().filter(|_| state.schedule.is_current()) {
+            let place = Place::Secondary(self.peer.settings.name.clone());
+            self.propagation.reached(&place, generation.number);
+        }
     }
 
     pub(super) fn look<T>(&self, at: impl FnOnce(&State) -> T) -> T {
@@ -106,7 +119,10 @@ impl Watched {
             secondary = %self.peer.settings.name, zone = %job.origin, serial = job.serial, kind = ?job.kind, ?outcome,
             "exchange with a secondary"
         );
-        lock(&self.state).schedule.ended(job, outcome, Moment::now())
+        let mut state = lock(&self.state);
+        let raise = state.schedule.ended(job, outcome, Moment::now());
+        self.arrived(&state);
+        raise
     }
 }
 

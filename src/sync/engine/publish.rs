@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tokio::task::spawn_blocking;
 
 use super::{Engine, EngineError};
+use crate::propagation::Place;
 use crate::serve::{Context, Image, Serving, Source};
 use crate::sync::view::View;
 use crate::zones::{Finding, FindingKind};
@@ -17,14 +18,17 @@ impl Engine {
     pub(super) async fn serve(&self) -> Result<(), EngineError> {
         let before = self.serving.load_full();
         let mut source = self.source();
+        let mut answered = None;
         let image = match self.book.generation().cloned() {
             None => before.image.clone(),
             Some(generation) => {
+                let number = generation.number;
                 let (counters, context) = (self.counters.clone(), self.context());
                 let compile = move || Image::compile(&generation, context, &counters);
                 match spawn_blocking(compile).await? {
                     Ok(image) => {
                         image.carry_leaks(&before.image.leaks());
+                        answered = Some(number);
                         Arc::new(image)
                     }
                     Err(error) => {
@@ -41,6 +45,9 @@ impl Engine {
         serving.transfers = self.transfers.clone();
         serving.source = source.clone();
         self.serving.store(Arc::new(serving));
+        if let Some(number) = answered {
+            self.propagation.reached(&Place::Answer, number);
+        }
         if let Some(source) = source {
             self.secondaries.publish(source.generation.clone());
             self.targets.publish(source.generation.clone());

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::build::{DISCOVERY, config, found, id, ids, listed};
 use crate::azure::Azure;
 use crate::config::{self, Config};
+use crate::propagation::Propagation;
 use crate::serve::{Counters, Image, Secondaries, SecondaryMetrics, Serving};
 use crate::store::Store;
 use crate::sync::event::Event;
@@ -45,10 +46,12 @@ impl Running {
         let registry = prometheus::Registry::new();
         let serving = Serving::new(Arc::new(Image::default()), &config.dns, None, None);
         let now = Timestamp::now();
+        let propagation = Propagation::new(&registry).expect("metrics");
         let metrics = SecondaryMetrics::new(&registry).expect("metrics");
-        let (secondaries, raises) = Secondaries::new(metrics, mpsc::unbounded_channel().0);
+        let (secondaries, raises) =
+            Secondaries::new(metrics, propagation.clone(), mpsc::unbounded_channel().0);
         let metrics = TargetMetrics::new(&registry).expect("metrics");
-        let targets = Targets::new(metrics, mpsc::unbounded_channel().0);
+        let targets = Targets::new(metrics, propagation.clone(), mpsc::unbounded_channel().0);
         let parts = Parts {
             recursion: None,
             transfers: Arc::default(),
@@ -61,6 +64,7 @@ impl Running {
             statistics: Arc::new(Statistics::new(&registry).expect("statistics")),
             secondaries: Arc::new(secondaries),
             targets: Arc::new(targets),
+            propagation,
             raises,
             config,
         };

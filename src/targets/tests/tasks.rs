@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::{ROWS, follow, generation, publication};
 use crate::config::{Target, TargetKind};
+use crate::propagation::Propagation;
 use crate::targets::{Surroundings, TargetMetrics, TargetState, Targets};
 
 fn hosts(name: &str, path: &Path) -> Target {
@@ -20,7 +21,9 @@ fn hosts(name: &str, path: &Path) -> Target {
 fn targets() -> (Targets, mpsc::UnboundedReceiver<String>, prometheus::Registry) {
     let (sender, deaths) = mpsc::unbounded_channel();
     let registry = prometheus::Registry::new();
-    (Targets::new(TargetMetrics::new(&registry).expect("metrics"), sender), deaths, registry)
+    let propagation = Propagation::new(&registry).expect("metrics");
+    let metrics = TargetMetrics::new(&registry).expect("metrics");
+    (Targets::new(metrics, propagation, sender), deaths, registry)
 }
 
 /// Waits until a target's state is as it should be.

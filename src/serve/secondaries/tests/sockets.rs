@@ -17,6 +17,7 @@ use super::super::schedule::Pace;
 use super::super::{Raise, Secondaries, SecondaryMetrics, SecondarySummary, Sent, SentKind};
 use super::scripted::{DEADLINE, Reply, Request, Scripted, refusing, response, well};
 use crate::config::{self, Access, Notification, Secondary};
+use crate::propagation::Propagation;
 use crate::serve::Transfers;
 use crate::sync::Book;
 use crate::sync::tests::build::{at, config, found, id, listed};
@@ -83,7 +84,8 @@ impl Running {
         let registry = prometheus::Registry::new();
         let (sender, deaths) = mpsc::unbounded_channel();
         let metrics = SecondaryMetrics::new(&registry).expect("metrics");
-        let (mut all, raises) = Secondaries::new(metrics, sender);
+        let propagation = Propagation::new(&registry).expect("metrics");
+        let (mut all, raises) = Secondaries::new(metrics, propagation, sender);
         all.pace = Pace {
             shortest: Duration::from_millis(50),
             longest: Duration::from_millis(400),
