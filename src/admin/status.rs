@@ -11,7 +11,8 @@ use crate::serve::{SecondaryState, SecondaryZoneState};
 use crate::sync::View;
 use crate::targets::TargetState;
 use crate::zones::{
-    Absence, DnsName, Finding, FindingKind, Form, Hold, Needs, Placement, ResourceId, Severity, Share, Source,
+    Absence, DnsName, Finding, FindingKind, Form, Generation, Hold, Needs, Placement, ResourceId, Severity,
+    Share, Source,
 };
 
 /// The daemon's state at one moment.
@@ -267,6 +268,25 @@ pub struct RecordStatus {
     pub source: Source,
     /// When these addresses were first observed.
     pub since: Timestamp,
+    /// Whether it is the application's own name (web interface and APIs).
+    #[serde(default)]
+    pub own_name: bool,
+    /// The names under which it is answered by who has the zones.
+    #[serde(default)]
+    pub owners: Vec<OwnerStatus>,
+    /// What clients get for the name, from all endpoints: first those outside of all client prefixes, then
+    /// those who see something else.
+    #[serde(default)]
+    pub answers: Vec<BTreeSet<Ipv4Addr>>,
+}
+
+/// A name under which a public name is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnerStatus {
+    /// The zone.
+    pub zone: DnsName,
+    /// The name in it.
+    pub name: DnsName,
 }
 
 impl Status {
@@ -407,18 +427,19 @@ impl FindingStatus {
 /// not told.
 #[must_use]
 pub fn records(view: &View) -> Vec<RecordStatus> {
-    let shares = view.generation.iter().flat_map(|g| g.shares.values());
+    let shares = view.generation.iter().flat_map(|g| g.shares.values().map(move |share| (g, share)));
     shares
-        .flat_map(|share| {
-            share
-                .placements()
-                .map(|(endpoint, name, placement)| record_status(share, endpoint, name, placement))
+        .flat_map(|(generation, share)| {
+            share.placements().map(move |(endpoint, name, placement)| {
+                record_status(generation, share, endpoint, name, placement)
+            })
         })
         .collect()
 }
 
 /// A name at one endpoint, with where it came from.
 pub(super) fn record_status(
+    generation: &Generation,
     share: &Share,
     endpoint: &ResourceId,
     name: &DnsName,
@@ -435,5 +456,11 @@ pub(super) fn record_status(
         member: placement.member.clone(),
         source: placement.source,
         since: placement.since,
+        own_name: placement.own_name,
+        owners: generation
+            .owners(name, placement)
+            .map(|(zone, name)| OwnerStatus { zone: zone.clone(), name })
+            .collect(),
+        answers: generation.answers(name, placement),
     }
 }

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::views::{self, Record, records};
-use super::{DnsName, Prefix, Publication, ResourceId, Share};
+use super::{DnsName, Placement, Prefix, Publication, ResourceId, Share};
 
 /// Serials of zones that are not published any more are kept for this many zones.
 const RETIRED_SERIALS: usize = 4096;
@@ -312,6 +312,36 @@ impl Generation {
     /// The members of the catalog: the zones that clients get answers from.
     pub fn members(&self) -> impl Iterator<Item = &DnsName> {
         self.zones.iter().filter(|(_, zone)| zone.form.is_answered()).map(|(origin, _)| origin)
+    }
+
+    /// The names under which a public name is answered, with the zone of each: in its privatelink zone, and
+    /// in a zone of its own.
+    pub fn owners<'a>(
+        &'a self,
+        public: &'a DnsName,
+        placement: &'a Placement,
+    ) -> impl Iterator<Item = (&'a DnsName, DnsName)> {
+        let is = |origin: &DnsName, form| self.zones.get(origin).is_some_and(|zone| zone.form == form);
+        let privatelink = placement.owner(public).filter(|_| is(&placement.zone, Form::Privatelink));
+        let per_name = is(public, Form::PerName).then(|| (public, public.clone()));
+        privatelink.map(|owner| (&placement.zone, owner)).into_iter().chain(per_name)
+    }
+
+    /// What clients get for a public name: first those outside of all client prefixes, then those who see
+    /// something else. Each answer once.
+    #[must_use]
+    pub fn answers(&self, public: &DnsName, placement: &Placement) -> Vec<BTreeSet<Ipv4Addr>> {
+        let mut answers = Vec::new();
+        for (origin, owner) in self.owners(public, placement) {
+            let Some(zone) = self.zones.get(origin) else { continue };
+            let views = zone.views.values().filter_map(|view| view.get(&owner));
+            for answer in zone.addresses.get(&owner).into_iter().chain(views) {
+                if !answers.contains(answer) {
+                    answers.push(answer.clone());
+                }
+            }
+        }
+        answers
     }
 
     /// The number of published names, each form counted once.

@@ -5,6 +5,26 @@
 //! same words are said whether the daemon runs or not.
 
 mod absence;
+fn provenance(
+    generation: &Generation,
+    share: &Share,
+    endpoint: &ResourceId,
+    name: &DnsName,
+    placement: &Placement,
+    zones: &[Place],
+) -> Provenance {
+    let policy = match generation.publication.endpoints.get(&share.application) {
+        None => "all",
+        Some(EndpointPolicy::Prefer(_)) => "prefer",
+        Some(EndpointPolicy::BySubnet(_)) => "by-subnet",
+    };
+    Provenance {
+        record: record_status(generation, share, endpoint, name, placement),
+        policy: policy.to_owned(),
+        counts: zones.iter().any(|zone| zone.addresses.is_superset(&placement.addresses)),
+    }
+}
+
 #[cfg(test)]
 mod tests;
 
@@ -296,7 +316,12 @@ impl<'a> Known<'a> {
             published,
             live: self.live,
             generation: self.generation.map(|generation| generation.number),
-            records: given.iter().map(|(share, e, n, p)| self.provenance(share, e, n, p, &zones)).collect(),
+            records: self
+                .generation
+                .into_iter()
+                .flat_map(|generation| given.iter().map(move |given| (generation, given)))
+                .map(|(generation, (share, e, n, p))| provenance(generation, share, e, n, p, &zones))
+                .collect(),
             targets: self.at_targets(changes.first().map(|change| change.generation), ledger),
             secondaries: self.at_secondaries(&zones),
             history_from: self.generation.map(|generation| timeline::oldest(self.history, generation)),
@@ -305,27 +330,6 @@ impl<'a> Known<'a> {
             zones,
             changes,
             absent,
-        }
-    }
-
-    fn provenance(
-        &self,
-        share: &Share,
-        endpoint: &ResourceId,
-        name: &DnsName,
-        placement: &Placement,
-        zones: &[Place],
-    ) -> Provenance {
-        let policy = self.generation.and_then(|g| g.publication.endpoints.get(&share.application));
-        let policy = match policy {
-            None => "all",
-            Some(EndpointPolicy::Prefer(_)) => "prefer",
-            Some(EndpointPolicy::BySubnet(_)) => "by-subnet",
-        };
-        Provenance {
-            record: record_status(share, endpoint, name, placement),
-            policy: policy.to_owned(),
-            counts: zones.iter().any(|zone| zone.addresses.is_superset(&placement.addresses)),
         }
     }
 
