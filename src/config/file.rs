@@ -4,7 +4,7 @@ use super::error::{ConfigErrors, Place};
 use super::reader::{Field, Report, Section, Wrong};
 use super::tree::{self, Entry, SyntaxError, Table};
 use super::types::Config;
-use super::{azure, daemon, dns, overlay, resolver, schema, scope, target, transfer, zones};
+use super::{azure, daemon, dns, overlay, resolver, schema, scope, target, transfer, verify, zones};
 use crate::zones::Publication;
 
 /// The version of the format that this release reads.
@@ -64,6 +64,7 @@ pub(super) fn check(
     let resolver = resolver::read(&root, &dns.listen, report);
     let transfer = transfer::read(&root, report);
     let targets = target::read(&root, report);
+    let verify = verify::read(&root, report);
     let state_directory = daemon::state_directory(&root, report);
     let log = daemon::log(&root, report);
     let publication = publication?;
@@ -77,6 +78,7 @@ pub(super) fn check(
         resolver,
         transfer,
         targets,
+        verify,
         admin_listen,
         state_directory,
         log,

@@ -31,6 +31,7 @@ mod tls;
 mod transfer;
 mod tree;
 mod types;
+mod verify;
 mod zones;
 
 pub(crate) use dns::overlap;
@@ -42,6 +43,7 @@ pub use types::{
     RateLimit, Resolver, Rfc2136, Secondary, ServerMode, Target, TargetKind, TargetReload, Tls, Transfer,
     Upstream, UpstreamTransport, UserAssigned,
 };
+pub use verify::{NoResolver, Verify, VerifyResolver};
 
 pub use crate::zones::{Prefix, PrefixError};
 

@@ -25,6 +25,7 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
             "transfer",
             "secondary",
             "target",
+            "verify",
             "admin",
             "state",
             "log",
@@ -136,6 +137,7 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
             "refresh",
         ],
     ),
+    ("verify", &["enabled", "interval", "resolvers", "connect", "ports", "ca_file"]),
     ("admin", &["listen"]),
     ("state", &["directory"]),
     ("log", &["format", "level"]),
@@ -151,6 +153,8 @@ pub(super) const LISTS: &[&str] = &[
     "resolver.allow",
     "publish.name_servers",
     "transfer.key_files",
+    "verify.resolvers",
+    "verify.ports",
     "application",
 ];
 

@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::verify::Verify;
 use crate::zones::{DnsName, GuardPolicy, Prefix, Publication, ResourceId, same_name};
 
 /// Everything that the daemon is told.
@@ -31,6 +32,8 @@ pub struct Config {
     pub transfer: Transfer,
     /// What is kept in step by writing to it; names are unique, at most 64.
     pub targets: Vec<Target>,
+    /// What the daemon looks at by itself.
+    pub verify: Verify,
     /// The listener for metrics, health and the API.
     pub admin_listen: SocketAddr,
     /// Where accepted generations are kept.
