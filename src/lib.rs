@@ -15,5 +15,6 @@ pub mod simulator;
 pub mod store;
 pub mod sync;
 pub mod targets;
+pub mod verify;
 pub mod wire;
 pub mod zones;

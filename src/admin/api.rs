@@ -17,12 +17,13 @@ use super::export;
 use super::host;
 use super::inquiry;
 use super::metrics::Metrics;
-use super::status::{Status, records};
+use super::status::{Status, VerifyStatus, records};
 use super::token::Token;
 use crate::propagation::Propagation;
 use crate::serve::Secondaries;
 use crate::sync::{Command, Handle, Selection, Stopped};
 use crate::targets::Targets;
+use crate::verify::Verify;
 use crate::zones::{DnsName, ResourceId, Severity};
 
 /// The engine gives a pulse every second; without one for this long it hangs.
@@ -41,6 +42,8 @@ pub struct Admin {
     pub targets: Arc<Targets>,
     /// How long changes take.
     pub propagation: Propagation,
+    /// What looks whether names lead where they should.
+    pub verify: Arc<Verify>,
     /// The counters.
     pub metrics: Metrics,
     /// What write requests have to carry.
@@ -152,6 +155,7 @@ async fn status(State(admin): State<Arc<Admin>>) -> Response {
     let secondaries = admin.secondaries.states(Timestamp::now());
     let mut status = Status::of(&admin.engine.view(), &secondaries, &admin.targets.states());
     status.propagation = admin.propagation.last().into_iter().map(Into::into).collect();
+    status.verify = admin.verify.last().map(|last| VerifyStatus::of(&last));
     json(StatusCode::OK, &status)
 }
 
@@ -246,10 +250,11 @@ mod tests {
             Secondaries::new(metrics, propagation.clone(), tokio::sync::mpsc::unbounded_channel().0);
         let secondaries = Arc::new(secondaries);
         let metrics = crate::targets::TargetMetrics::new(&registry).expect("metrics");
-        let targets =
-            Arc::new(Targets::new(metrics, propagation.clone(), tokio::sync::mpsc::unbounded_channel().0));
-        let admin =
-            Admin { engine, secondaries, targets, propagation, metrics: Metrics::new(registry), token };
+        let (deaths, _) = tokio::sync::mpsc::unbounded_channel();
+        let targets = Arc::new(Targets::new(metrics, propagation.clone(), deaths.clone()));
+        let verify = Arc::new(Verify::new(&registry, deaths).expect("metrics"));
+        let metrics = Metrics::new(registry);
+        let admin = Admin { engine, secondaries, targets, propagation, verify, metrics, token };
         assert_eq!(livez(State(Arc::new(admin))).await.status(), StatusCode::SERVICE_UNAVAILABLE);
     }
 }

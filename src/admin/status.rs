@@ -10,6 +10,7 @@ use crate::propagation::Arrival;
 use crate::serve::{SecondaryState, SecondaryZoneState};
 use crate::sync::View;
 use crate::targets::TargetState;
+use crate::verify::{Problem, Report, ServerReport};
 use crate::zones::{
     Absence, DnsName, Finding, FindingKind, Form, Generation, Hold, Needs, Placement, ResourceId, Severity,
     Share, Source,
@@ -43,6 +44,9 @@ pub struct Status {
     /// How long the last change took to each place that was there for it.
     #[serde(default)]
     pub propagation: Vec<PropagationStatus>,
+    /// What the daemon's last run of `verify` has shown; nothing without `[verify]` or before the first one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub verify: Option<VerifyStatus>,
     /// Held removals.
     pub holds: Vec<HoldStatus>,
     /// What a person should know, most important first.
@@ -184,6 +188,19 @@ pub struct TargetProblem {
     pub since: Timestamp,
     /// What happened last, and what to do.
     pub message: String,
+}
+
+/// What a run of `verify` has shown.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VerifyStatus {
+    /// When it began.
+    pub at: Timestamp,
+    /// How long it took.
+    pub seconds: f64,
+    /// The servers that were asked.
+    pub servers: Vec<ServerReport>,
+    /// What is wrong, most important first; at most 500 of it.
+    pub problems: Vec<Problem>,
 }
 
 /// The last change that a poll brought, at one place.
@@ -336,6 +353,7 @@ impl Status {
             secondaries: secondaries.iter().map(SecondaryStatus::of).collect(),
             targets: targets.iter().map(TargetStatus::of).collect(),
             propagation: Vec::new(),
+            verify: None,
             holds: view.holds.iter().map(HoldStatus::of).collect(),
             findings: view.findings.iter().map(FindingStatus::of).collect(),
         }
@@ -391,6 +409,19 @@ impl TargetStatus {
             last_success: state.last_success,
             planned: state.planned.clone(),
             error: state.error.as_ref().map(problem),
+        }
+    }
+}
+
+impl VerifyStatus {
+    /// Of a run.
+    #[must_use]
+    pub fn of(report: &Report) -> Self {
+        Self {
+            at: report.at,
+            seconds: report.seconds,
+            servers: report.servers.clone(),
+            problems: report.problems.clone(),
         }
     }
 }

@@ -20,6 +20,7 @@ mod systemd;
 mod table;
 mod target;
 mod tsig;
+mod verify;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -47,7 +48,8 @@ struct Cli {
 
 const AFTER: &str = "\
 Exit codes: 0 success; 1 error; `plan` exits with 2 when something would change, `explain` \
-with 2 when no zone has the name, `health` with 1 when the daemon is not healthy.
+with 2 when no zone has the name, `verify` with 2 when something is wrong, `health` with 1 when \
+the daemon is not healthy.
 
 Every key of the configuration can be set in the environment as well: \
 PRIVATELINK_DNS__SECTION__KEY, for example PRIVATELINK_DNS__AZURE__POLL_INTERVAL=10s.";
@@ -133,6 +135,14 @@ enum Command {
     /// From what the daemon has stored last, or with --daemon from what it serves now; before every
     /// application was read once there is none. What is printed leaves names alone that are not ours.
     Export(export::Arguments),
+    /// Look whether names lead where they should
+    ///
+    /// Asks servers for every name and compares their answers, aliases and addresses, with what Azure gave;
+    /// connects to the addresses over TCP and TLS with the public names; and tells what is wrong at Azure:
+    /// connections that are not approved, members without an address, public access. Run it on a machine in the
+    /// network of the devices. Nothing is changed, and nothing is sent to the devices' services but a TLS
+    /// handshake. Exit codes: 0 all is well, 2 something is wrong, 1 it could not be looked at.
+    Verify(verify::Arguments),
     /// Make keys for signed transfers, notifies and queries (TSIG)
     Tsig {
         #[command(subcommand)]
@@ -195,6 +205,7 @@ pub fn main() -> ExitCode {
         Command::History(arguments) => history::history(&arguments),
         Command::Diff(arguments) => history::diff(&arguments),
         Command::Export(arguments) => export::main(&arguments),
+        Command::Verify(arguments) => verify::main(&arguments),
         Command::Tsig { action } => tsig::main(&action),
         Command::Completion { shell } => {
             let mut script = Vec::new();

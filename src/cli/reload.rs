@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::serve::{Listeners, Recursion, ResolverMetrics, Secondaries, Transfers};
 use crate::sync::{Command, Handle};
 use crate::targets::{Surroundings, Targets};
+use crate::verify::{Prepared, Verify};
 
 /// What a reload works with.
 pub(super) struct Reloader<'a> {
@@ -23,6 +24,7 @@ pub(super) struct Reloader<'a> {
     pub(super) resolver_metrics: &'a ResolverMetrics,
     pub(super) secondaries: &'a Secondaries,
     pub(super) targets: &'a Targets,
+    pub(super) verify: &'a Verify,
     pub(super) filter: &'a Filter,
     /// The sockets came from systemd; the configured addresses are not used.
     pub(super) passed: bool,
@@ -37,7 +39,7 @@ impl Reloader<'_> {
         listeners: &mut Listeners,
     ) -> Result<(), Failure> {
         match self.prepare(current, azure, recursion, listeners).await {
-            Ok((config, client, resolver, transfers, surroundings)) => {
+            Ok((config, client, resolver, transfers, (surroundings, prepared))) => {
                 self.filter.set(&config.log);
                 if let Some(before) = recursion {
                     before.retire(resolver.as_ref(), self.resolver_metrics);
@@ -48,6 +50,7 @@ impl Reloader<'_> {
                 self.engine.ask(|reply| Command::Reload(config, client, clients, reply)).await?;
                 self.secondaries.configure(&current.transfer, &transfers).await;
                 self.targets.configure(&current.targets, &surroundings).await;
+                self.verify.configure(prepared, listeners.addresses()).await;
                 tracing::info!(file = %self.file.display(), "configuration reloaded");
             }
             Err(error) => {
@@ -65,7 +68,8 @@ impl Reloader<'_> {
         azure: &Arc<Azure>,
         recursion: &Option<Recursion>,
         listeners: &mut Listeners,
-    ) -> Result<(Arc<Config>, Arc<Azure>, Option<Recursion>, Transfers, Surroundings), Failure> {
+    ) -> Result<(Arc<Config>, Arc<Azure>, Option<Recursion>, Transfers, (Surroundings, Prepared)), Failure>
+    {
         let file = self.file.to_owned();
         let mut config = tokio::task::spawn_blocking(move || Config::load(&file)).await??.config;
         descriptors::fit(&mut config.dns);
@@ -97,6 +101,8 @@ impl Reloader<'_> {
             }
         };
         let (transfers, surroundings) = tokio::task::spawn_blocking(reading).await??;
+        let config = Arc::new(config);
+        let prepared = Prepared::new(config.clone()).await?;
         listeners.encrypt(config.dns.tls.as_ref())?;
         if !self.passed
             && let Err(error) = listeners.listen(&config.dns.listen, config.dns.udp_threads).await
@@ -104,6 +110,6 @@ impl Reloader<'_> {
             listeners.encrypt(current.dns.tls.as_ref())?;
             return Err(error.into());
         }
-        Ok((Arc::new(config), client, resolver, transfers, surroundings))
+        Ok((config, client, resolver, transfers, (surroundings, prepared)))
     }
 }

@@ -26,6 +26,7 @@ use crate::serve::{
 use crate::store::{Opened, Saved, Store};
 use crate::sync::{Command, Engine, Handle, Parts, Statistics};
 use crate::targets::{Surroundings, TargetMetrics, Targets};
+use crate::verify::{Prepared, Verify};
 use crate::zones::{Finding, FindingKind};
 
 /// HTTP connections to the admin listener at a time.
@@ -95,6 +96,8 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
     let surroundings = Surroundings::new(&config)?;
     let target_metrics = TargetMetrics::new(&registry)?;
     let targets = Arc::new(Targets::new(target_metrics, propagation.clone(), deaths_sender.clone()));
+    let verify = Arc::new(Verify::new(&registry, deaths_sender.clone())?);
+    let prepared = Prepared::new(config.clone()).await?;
     let transfers = Arc::new(Transfers::new(&config.transfer, secondaries.records())?);
     let image = Arc::new(Image::default());
     let serving = Arc::new(ArcSwap::from_pointee(Serving::new(image, &config.dns, recursion.clone(), None)));
@@ -132,12 +135,14 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
         raises,
         targets: targets.clone(),
         propagation: propagation.clone(),
+        verify: verify.clone(),
     };
     let (engine, handle) = Engine::open(parts, Timestamp::now()).await?;
     listeners.start()?;
     // Now they can transfer what they are notified of.
     secondaries.configure(&config.transfer, &transfers).await;
     targets.configure(&config.targets, &surroundings).await;
+    verify.configure(prepared, listeners.addresses()).await;
     let stop = CancellationToken::new();
     let mut engine = tokio::spawn(engine.run(stop.clone()));
     let routes = admin::router(Arc::new(Admin {
@@ -145,6 +150,7 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
         secondaries: secondaries.clone(),
         targets: targets.clone(),
         propagation,
+        verify: verify.clone(),
         metrics: Metrics::new(registry),
         token,
     }));
@@ -181,6 +187,7 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
                     resolver_metrics: &resolver_metrics,
                     secondaries: &secondaries,
                     targets: &targets,
+                    verify: &verify,
                     filter,
                     passed: is_passed,
                 };
@@ -222,6 +229,7 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
         }
         secondaries.stop().await;
         targets.stop().await;
+        verify.stop().await;
         listeners.stop().await;
         if let Some(recursion) = recursion {
             recursion.resolver.stop().await;

@@ -27,6 +27,7 @@ use crate::propagation::Propagation;
 use crate::serve::{Counters, Raise, Recursion, Secondaries, Shared, Transfers};
 use crate::store::{Saved, Store, StoreError};
 use crate::targets::Targets;
+use crate::verify::Verify;
 use crate::zones::{Finding, FindingKind, ResourceId};
 
 mod publish;
@@ -71,6 +72,8 @@ pub struct Parts {
     pub targets: Arc<Targets>,
     /// How long changes take.
     pub propagation: Propagation,
+    /// What looks whether names lead where they should.
+    pub verify: Arc<Verify>,
 }
 
 /// The engine.
@@ -102,6 +105,9 @@ pub struct Engine {
     /// What was last told of targets.
     target_findings: Vec<Finding>,
     propagation: Propagation,
+    verify: Arc<Verify>,
+    /// What was last told of names.
+    verify_findings: Vec<Finding>,
     log: FindingLog,
     /// Members that public DNS was asked for, when this was last looked at.
     leaks: BTreeMap<String, u64>,
@@ -152,6 +158,8 @@ impl Engine {
             targets: parts.targets,
             target_findings: Vec::new(),
             propagation: parts.propagation,
+            verify: parts.verify,
+            verify_findings: Vec::new(),
             log: FindingLog::default(),
             leaks: BTreeMap::new(),
             view: watch::Sender::new(Arc::new(View::empty(now))),

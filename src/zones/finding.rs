@@ -131,6 +131,8 @@ kinds! {
     TargetZoneMissing = "target-zone-missing", Error;
     /// Somebody removes records of ours from a target.
     TargetDrift = "target-drift", Warning;
+    /// Names do not lead where they should.
+    VerifyFailing = "verify-failing", Error;
     /// State could not be written.
     StoreFailed = "store-failed", Error;
     /// Unreadable state was moved aside at start, or will be before anything is saved.

@@ -26,3 +26,4 @@ mod systemd;
 mod targets;
 mod transfers;
 mod tsig;
+mod verify;

@@ -81,6 +81,7 @@ impl Engine {
             || leaks != self.leaks
             || secondaries != self.secondary_findings
             || self.targets.findings() != self.target_findings
+            || self.verify.findings() != self.verify_findings
         {
             self.leaks = leaks;
             self.publish(now);
@@ -92,6 +93,9 @@ impl Engine {
         let stale = self.book.stale(now);
         self.serving.load().image.mark_stale(&stale);
         let mut findings = self.book.findings(now);
+        if let Some(generation) = self.book.generation() {
+            self.verify.publish(generation.clone(), &findings);
+        }
         findings.extend(self.standing.values().cloned());
         findings.extend(self.serving.load().image.leaks().into_keys().map(|member| {
             Finding::global(
@@ -106,6 +110,8 @@ impl Engine {
         findings.extend(self.secondary_findings.iter().cloned());
         self.target_findings = self.targets.findings();
         findings.extend(self.target_findings.iter().cloned());
+        self.verify_findings = self.verify.findings();
+        findings.extend(self.verify_findings.iter().cloned());
         findings.sort_by_key(|f| f.kind.severity());
         self.log.update(&findings);
         let started = self.view.borrow().started;

@@ -21,6 +21,7 @@ use crate::store::Store;
 use crate::sync::event::Event;
 use crate::sync::{Engine, EngineError, Handle, Parts, Statistics, View};
 use crate::targets::{TargetMetrics, Targets};
+use crate::verify::Verify;
 use crate::zones::{FindingKind, Observation};
 
 struct Running {
@@ -65,6 +66,7 @@ impl Running {
             secondaries: Arc::new(secondaries),
             targets: Arc::new(targets),
             propagation,
+            verify: Arc::new(Verify::new(&registry, mpsc::unbounded_channel().0).expect("metrics")),
             raises,
             config,
         };
