@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
 
-use crate::zones::Change;
+use crate::zones::{Change, DnsName};
+
+const ACTIONS: [&str; 3] = ["add", "change", "remove"];
 
 /// How long polls took, and counters of changes and saves.
 pub struct Statistics {
@@ -41,6 +43,16 @@ impl Statistics {
 
     pub(super) fn polled(&self, duration: Duration) {
         self.duration.observe(duration.as_secs_f64());
+    }
+
+    /// Shows the counters of these zones from now on: a series that begins with its first removal would
+    /// not be seen to rise.
+    pub(super) fn zones<'a>(&self, zones: impl IntoIterator<Item = &'a DnsName>) {
+        for zone in zones {
+            for action in ACTIONS {
+                self.changes.with_label_values(&[zone.as_str(), action]);
+            }
+        }
     }
 
     pub(super) fn changed(&self, changes: &[Change]) {

@@ -23,6 +23,7 @@ impl Engine {
             None => before.image.clone(),
             Some(generation) => {
                 let number = generation.number;
+                self.statistics.zones(generation.shares.values().flat_map(|share| &share.zones));
                 let (counters, context) = (self.counters.clone(), self.context());
                 let compile = move || Image::compile(&generation, context, &counters);
                 match spawn_blocking(compile).await? {
