@@ -4,6 +4,7 @@
 mod admin;
 mod demo;
 mod discovery;
+mod docs;
 mod encrypted;
 mod endpoints;
 mod explain;

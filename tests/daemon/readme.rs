@@ -1,4 +1,4 @@
-//! The README's configurations, commands and recipes work as they stand.
+//! The configurations, commands and recipes of the README and of docs/ work as they stand.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use privatelink_dns::azure::Operation;
 use tokio::process::Command;
 
+use crate::docs::{pages, read};
 use crate::support::azure::{Azure, public};
 use crate::support::daemon::Daemon;
 use crate::support::eventually;
@@ -15,10 +16,10 @@ use crate::support::home::{BINARY, Home, said};
 
 pub(crate) const README: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
 
-/// The fenced blocks with their language, and the text without them.
-fn blocks() -> (Vec<(String, String)>, String) {
+/// The fenced blocks of a page with their language, and the text without them.
+pub(crate) fn blocks(page: &str) -> (Vec<(String, String)>, String) {
     let (mut blocks, mut prose) = (Vec::new(), String::new());
-    for (number, part) in README.split("```").enumerate() {
+    for (number, part) in page.split("```").enumerate() {
         match part.split_once('\n') {
             Some((language, text)) if number % 2 == 1 => blocks.push((language.to_owned(), text.to_owned())),
             _ => prose.push_str(part),
@@ -41,7 +42,7 @@ fn spans(prose: &str) -> Vec<String> {
 async fn every_configuration_is_right() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("config.toml");
-    let (blocks, _) = blocks();
+    let blocks: Vec<_> = pages().iter().flat_map(|page| blocks(&read(page)).0).collect();
     let texts: Vec<&String> =
         blocks.iter().filter(|(language, _)| language == "toml").map(|(_, text)| text).collect();
     assert!(texts.len() >= 3);
@@ -77,7 +78,8 @@ async fn every_command_exists() {
     };
     let top = help(&[]).await;
     let mut helps = BTreeMap::<String, String>::new();
-    let (blocks, prose) = blocks();
+    let (blocks, prose): (Vec<_>, Vec<_>) = pages().iter().map(|page| blocks(&read(page))).unzip();
+    let (blocks, prose) = (blocks.concat(), prose.concat());
     let lines = blocks.iter().filter(|(language, _)| language == "sh").flat_map(|(_, text)| text.lines());
     let lines = lines.map(|line| line.split('#').next().unwrap_or_default().to_owned()).chain(spans(&prose));
     let mut commands = 0;
@@ -143,7 +145,7 @@ impl Host {
 
     /// Runs the README's script that has this text; gives its exit code.
     async fn run(&self, text: &str) -> Option<i32> {
-        let (blocks, _) = blocks();
+        let (blocks, _) = blocks(README);
         let script = blocks.into_iter().find(|(language, block)| language == "sh" && block.contains(text));
         let root = self.directory.path().display();
         let script = script.expect("a script").1.replace("/etc/", &format!("{root}/etc/"));
@@ -203,7 +205,7 @@ async fn the_scripts_follow_the_names() {
 
 #[test]
 fn the_role_allows_what_is_read_and_no_more() {
-    let (blocks, _) = blocks();
+    let (blocks, _) = blocks(README);
     let role = blocks.into_iter().find(|(language, _)| language == "json").expect("the role").1;
     let role: serde_json::Value = serde_json::from_str(&role).expect("JSON");
     let allowed = role["Actions"].as_array().expect("actions").iter();

@@ -1,0 +1,118 @@
+//! The documentation: its links lead somewhere, its configurations and commands work, and the runbook
+//! knows everything that a person may be told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use privatelink_dns::zones::FindingKind;
+
+use crate::readme::blocks;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// README.md and docs/*.md, relative to the repository.
+pub(crate) fn pages() -> Vec<String> {
+    let docs = fs::read_dir(Path::new(ROOT).join("docs")).expect("docs/");
+    let docs = docs.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"));
+    let mut pages: Vec<String> = docs.map(|name| format!("docs/{name}")).collect();
+    pages.sort();
+    pages.insert(0, "README.md".to_owned());
+    pages
+}
+
+pub(crate) fn read(page: &str) -> String {
+    fs::read_to_string(Path::new(ROOT).join(page)).unwrap_or_else(|error| panic!("{page}: {error}"))
+}
+
+/// The anchors of a page's headings, as GitHub makes them.
+pub(crate) fn anchors(page: &str) -> BTreeSet<String> {
+    let mut seen = BTreeMap::<String, usize>::new();
+    let prose = blocks(&read(page)).1;
+    let headings = prose.lines().filter(|line| line.starts_with('#'));
+    let anchors = headings.map(|line| {
+        let text = line.trim_start_matches('#').trim().to_lowercase();
+        let kept = text.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        let anchor = kept.collect::<String>().replace(' ', "-");
+        let count = seen.entry(anchor.clone()).or_default();
+        *count += 1;
+        if *count == 1 { anchor } else { format!("{anchor}-{}", *count - 1) }
+    });
+    anchors.collect()
+}
+
+/// The targets of a page's links that are no web addresses.
+fn links(page: &str) -> Vec<String> {
+    let prose = blocks(&read(page)).1;
+    let links = prose.split("](").skip(1).map(|rest| rest.split(')').next().unwrap_or_default().to_owned());
+    links.filter(|link| !link.contains("://")).collect()
+}
+
+/// Where a link of a page leads to, and the anchor there.
+fn target(page: &str, link: &str) -> (String, Option<String>) {
+    let (path, anchor) = match link.split_once('#') {
+        Some((path, anchor)) => (path, Some(anchor.to_owned())),
+        None => (link, None),
+    };
+    if path.is_empty() {
+        return (page.to_owned(), anchor);
+    }
+    let mut whole = PathBuf::new();
+    for component in Path::new(page).parent().expect("a folder").join(path).components() {
+        match component {
+            Component::ParentDir => assert!(whole.pop(), "{page}: {link} leaves the repository"),
+            component => whole.push(component),
+        }
+    }
+    (whole.to_str().expect("UTF-8").to_owned(), anchor)
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let more = ["ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"].map(str::to_owned);
+    let mut count = 0;
+    for page in pages().into_iter().chain(more) {
+        for link in links(&page) {
+            let (path, anchor) = target(&page, &link);
+            assert!(Path::new(ROOT).join(&path).exists(), "{page}: {link}: there is no {path}");
+            if let Some(anchor) = anchor {
+                assert!(anchors(&path).contains(&anchor), "{page}: {link}: {path} has no #{anchor}");
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 150, "{count} links");
+}
+
+#[test]
+fn every_page_is_reached_from_the_first() {
+    let mut reached = BTreeSet::new();
+    let mut open = vec!["README.md".to_owned()];
+    while let Some(page) = open.pop() {
+        if reached.insert(page.clone()) {
+            let paths = links(&page).into_iter().map(|link| target(&page, &link).0);
+            open.extend(paths.filter(|path| path.starts_with("docs/") && path.ends_with(".md")));
+        }
+    }
+    for page in pages() {
+        assert!(reached.contains(&page), "no link leads to {page}");
+    }
+}
+
+#[test]
+fn every_finding_has_an_entry_in_the_runbook() {
+    let text = read("docs/runbook.md");
+    let entries = text.split("\n### ").skip(1);
+    let entries: BTreeMap<&str, &str> = entries.filter_map(|entry| entry.split_once('\n')).collect();
+    for kind in FindingKind::ALL {
+        let entry = entries.get(kind.code()).unwrap_or_else(|| panic!("no entry for {}", kind.code()));
+        for part in ["**Means**", "**Risk**", "**Look**", "**Do**"] {
+            assert!(entry.contains(part), "{}: {part}", kind.code());
+        }
+    }
+    for (code, entry) in entries.iter().filter(|(code, _)| code.starts_with("alert-")) {
+        for part in ["**Means**", "**Risk**", "**Look**", "**Do**"] {
+            assert!(entry.contains(part), "{code}: {part}");
+        }
+    }
+}
