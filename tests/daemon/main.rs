@@ -12,6 +12,7 @@ mod failures;
 mod flow;
 mod limits;
 mod metrics;
+mod monitoring;
 mod operator;
 mod persistence;
 mod primaries;

@@ -1,6 +1,5 @@
 //! What monitoring reads.
 
-use std::path::PathBuf;
 use std::process::Stdio;
 
 use privatelink_dns::simulator::{Fault, FaultRule};
@@ -8,18 +7,11 @@ use privatelink_dns::zones::FindingKind;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 
+use crate::monitoring::tool;
 use crate::support::azure::Azure;
 use crate::support::dns::dig;
 use crate::support::eventually;
 use crate::support::home::Home;
-
-fn promtool() -> PathBuf {
-    if let Some(path) = std::env::var_os("PROMTOOL") {
-        return path.into();
-    }
-    let fetched = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target/tools/usr/bin/promtool"));
-    if fetched.is_file() { fetched } else { crate::support::program("promtool") }
-}
 
 /// Nobody listens there.
 const SECONDARY: &str = "[[secondary]]\nname = \"ns1\"\naddress = \"127.0.0.1:9\"\ntransfer_by = \"address\"";
@@ -40,7 +32,7 @@ async fn promtool_has_no_complaint_and_no_label_has_a_host_name() {
 
     let (code, text) = daemon.get("/metrics").await;
     assert_eq!(code, 200);
-    let mut tool = tokio::process::Command::new(promtool());
+    let mut tool = tokio::process::Command::new(tool("promtool"));
     tool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut tool = tool.kill_on_drop(true).spawn().expect("promtool runs");
     let mut input = tool.stdin.take().expect("a pipe");
