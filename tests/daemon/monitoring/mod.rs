@@ -1,5 +1,6 @@
 //! What is given to Prometheus and Grafana, with Prometheus itself and a daemon that shows every metric.
 
+mod dashboard;
 mod prometheus;
 mod rules;
 

@@ -61,6 +61,17 @@ impl Prometheus {
         fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 
+    /// How many series a query has now; an error when Prometheus does not take it.
+    pub(super) async fn series(&self, query: &str) -> Result<usize, String> {
+        let request = self.http.post(format!("http://{}/api/v1/query", self.address));
+        let answer = request.form(&[("query", query)]).send().await.expect("answered");
+        let answer: Value = answer.json().await.expect("JSON");
+        match answer["data"]["result"].as_array() {
+            Some(series) => Ok(series.len()),
+            None => Err(answer.to_string()),
+        }
+    }
+
     /// The names of alerts that fire, or will when they last; an error until every rule was looked at.
     pub(super) async fn alerts(&self) -> Result<BTreeSet<String>, String> {
         let request = self.http.get(format!("http://{}/api/v1/rules", self.address));
