@@ -6,8 +6,11 @@ use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use privatelink_dns::zones::FindingKind;
+use tokio::process::Command;
 
+use crate::monitoring::tool;
 use crate::readme::blocks;
+use crate::support::home::said;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -97,6 +100,38 @@ fn every_page_is_reached_from_the_first() {
     for page in pages() {
         assert!(reached.contains(&page), "no link leads to {page}");
     }
+}
+
+#[tokio::test]
+async fn every_script_is_one() {
+    let mut count = 0;
+    for page in pages() {
+        for (_, script) in blocks(&read(&page)).0.iter().filter(|(language, _)| language == "sh") {
+            let mut shell = Command::new("bash");
+            shell.args(["-n", "-c", script]);
+            let checked = said(shell).await;
+            assert_eq!(checked.code, Some(0), "{page}: {}{script}", checked.err);
+            count += 1;
+        }
+    }
+    assert!(count > 30, "{count} scripts");
+}
+
+/// What the page on operations tells to write into prometheus.yml, with the rules of this repository.
+#[tokio::test]
+async fn prometheus_takes_its_configuration() {
+    let blocks = blocks(&read("docs/operations.md")).0;
+    let text = &blocks.iter().find(|(_, text)| text.contains("scrape_configs")).expect("a configuration").1;
+    let rules = format!("{ROOT}/monitoring/alerts.yml");
+    let text = text.replace("/etc/prometheus/privatelink-dns/alerts.yml", &rules);
+    assert!(text.contains(&rules), "{text}");
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("prometheus.yml");
+    fs::write(&file, text).expect("written");
+    let mut promtool = Command::new(tool("promtool"));
+    promtool.args(["check", "config"]).arg(&file);
+    let checked = said(promtool).await;
+    assert_eq!(checked.code, Some(0), "{}{}", checked.out, checked.err);
 }
 
 #[test]

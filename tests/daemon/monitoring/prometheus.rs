@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use super::tool;
+use crate::recipes::a_port;
 use crate::support::{DEADLINE, eventually};
 
 /// The server; killed when dropped.
@@ -34,9 +35,7 @@ impl Prometheus {
         fs::write(&file, configuration).expect("written");
         let log = fs::File::create(directory.path().join("log")).expect("a log");
         // It does not tell a port that it chose itself.
-        let free =
-            std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address");
-        let address = free.to_string();
+        let address = format!("127.0.0.1:{}", a_port());
         let child = Command::new(tool("prometheus"))
             .arg(format!("--config.file={}", file.display()))
             .arg(format!("--storage.tsdb.path={}", directory.path().join("data").display()))

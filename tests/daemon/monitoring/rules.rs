@@ -85,7 +85,9 @@ fn every_rule_tells_what_happened_and_where_to_read_on() {
         "" => PLACEHOLDER,
         repository => repository,
     };
-    let runbook = anchors("docs/runbook.md");
+    let mut entries = anchors("docs/runbook.md");
+    entries.retain(|anchor| anchor.starts_with("alert-"));
+    let mut linked = BTreeSet::new();
     for rule in rules() {
         assert!(["warning", "critical"].contains(&&*rule.value("severity")), "{}", rule.name);
         for key in ["summary", "description"] {
@@ -93,8 +95,9 @@ fn every_rule_tells_what_happened_and_where_to_read_on() {
         }
         let anchor = format!("alert-{}", rule.name.to_lowercase());
         assert_eq!(rule.value("runbook_url"), format!("{base}/blob/main/docs/runbook.md#{anchor}"));
-        assert!(runbook.contains(&anchor), "docs/runbook.md has no {anchor}");
+        linked.insert(anchor);
     }
+    assert_eq!(linked, entries, "rules, and entries in docs/runbook.md");
 }
 
 #[tokio::test]
@@ -109,6 +112,9 @@ async fn every_metric_of_a_rule_is_shown_or_missed() {
         if missing.is_empty() { Ok(()) } else { Err(format!("{missing:?}")) }
     })
     .await;
+    let shown = world.shown().await;
+    let late: Vec<_> = NOT_YET.iter().filter(|name| shown.contains(**name)).collect();
+    assert!(late.is_empty(), "there now, so take them out of NOT_YET: {late:?}");
     // A series that is not there says nothing. So a rule asks for it, or another that comes with it.
     let missed: BTreeSet<String> = rules
         .iter()
