@@ -9,7 +9,7 @@ use privatelink_dns::zones::FindingKind;
 use tokio::process::Command;
 
 use crate::monitoring::tool;
-use crate::readme::blocks;
+use crate::readme::{blocks, spans};
 use crate::support::home::said;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -115,6 +115,47 @@ async fn every_script_is_one() {
         }
     }
     assert!(count > 30, "{count} scripts");
+}
+
+/// Of programs that tell their commands without a server; pdns_control does not.
+#[tokio::test]
+async fn every_command_of_other_programs_exists() {
+    let (scripts, prose): (Vec<_>, Vec<_>) = pages().iter().map(|page| blocks(&read(page))).unzip();
+    let scripts = scripts.concat().into_iter().filter(|(language, _)| language == "sh");
+    let mut lines: Vec<String> =
+        scripts.flat_map(|(_, text)| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+    lines.extend(prose.iter().flat_map(|prose| spans(prose)));
+    let calls: Vec<Vec<&str>> = lines
+        .iter()
+        .flat_map(|line| line.split(['|', ';', '&', '#']))
+        .map(|call| call.split_whitespace().skip_while(|word| *word == "sudo").collect())
+        .collect();
+    let mut count = 0;
+    for (name, help) in [
+        ("rndc", "-h"),
+        ("knotc", "--help"),
+        ("nsd-control", "-h"),
+        ("unbound-control", "-h"),
+        ("pdnsutil", "--help"),
+        ("promtool", "--help"),
+    ] {
+        let mut command = Command::new(tool(name));
+        command.arg(help);
+        let told = said(command).await;
+        let known: BTreeSet<&str> = told
+            .out
+            .lines()
+            .chain(told.err.lines())
+            .filter_map(|line| line.split_whitespace().next())
+            .collect();
+        for call in calls.iter().filter(|call| call.first() == Some(&name)) {
+            if let Some(subcommand) = call.get(1) {
+                assert!(known.contains(subcommand), "{name} knows no {subcommand}: {call:?}");
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 20, "{count} commands");
 }
 
 /// What the page on operations tells to write into prometheus.yml, with the rules of this repository.

@@ -29,7 +29,7 @@ pub(crate) fn blocks(page: &str) -> (Vec<(String, String)>, String) {
 }
 
 /// The spans of code in the prose.
-fn spans(prose: &str) -> Vec<String> {
+pub(crate) fn spans(prose: &str) -> Vec<String> {
     prose
         .split('`')
         .skip(1)
