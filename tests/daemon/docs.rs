@@ -117,6 +117,21 @@ async fn every_script_is_one() {
     assert!(count > 30, "{count} scripts");
 }
 
+#[test]
+fn every_script_for_windows_is_powershell() {
+    let mut parser = tree_sitter::Parser::new();
+    parser.set_language(&tree_sitter_powershell::LANGUAGE.into()).expect("a grammar");
+    let mut count = 0;
+    for page in pages() {
+        for (_, script) in blocks(&read(&page)).0.iter().filter(|(language, _)| language == "powershell") {
+            let tree = parser.parse(script, None).expect("a tree");
+            assert!(!tree.root_node().has_error(), "{page}: {script}: {}", tree.root_node().to_sexp());
+            count += 1;
+        }
+    }
+    assert!(count > 2, "{count} scripts");
+}
+
 /// Of programs that tell their commands without a server; pdns_control does not.
 #[tokio::test]
 async fn every_command_of_other_programs_exists() {
