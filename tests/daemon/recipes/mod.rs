@@ -1,4 +1,5 @@
-//! The README's recipes, each in the server that it is for, between clients, the daemon and public DNS.
+//! The recipes of the README and of docs/, each in the server that it is for, between clients, the daemon
+//! and public DNS.
 
 mod bind;
 mod dnsmasq;
@@ -8,6 +9,7 @@ mod unbound;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use crate::docs::read;
 use crate::readme::README;
 use crate::support::azure::{Azure, public};
 use crate::support::daemon::Daemon;
@@ -196,10 +198,13 @@ fn addresses(answer: &Dig) -> Vec<String> {
     addresses
 }
 
-/// The block with this text in the README's section under a heading.
+/// The block with this text in the README's section under a heading, or on the page of that name.
 pub(crate) fn recipe(heading: &str, text: &str) -> String {
-    let (_, section) = README.split_once(&format!("\n### {heading}\n")).expect("a heading");
-    let section = section.split("\n### ").next().unwrap_or_default();
+    let page = match README.split_once(&format!("\n### {heading}\n")) {
+        Some((_, section)) => section.to_owned(),
+        None => read(&format!("docs/{}.md", heading.to_lowercase())),
+    };
+    let section = page.split("\n### ").next().unwrap_or_default();
     let blocks = section.split("```").skip(1).step_by(2);
     let block = blocks.filter_map(|block| Some(block.split_once('\n')?.1)).find(|block| block.contains(text));
     block.unwrap_or_else(|| panic!("no recipe with {text:?} under {heading:?}")).to_owned()
