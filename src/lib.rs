@@ -7,6 +7,7 @@ pub mod admin;
 pub mod azure;
 pub mod cli;
 pub mod config;
+pub mod doctor;
 mod files;
 mod obituary;
 pub mod propagation;

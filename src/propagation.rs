@@ -164,25 +164,32 @@ impl Propagation {
 
     /// A place that changes have to arrive at from now on; nothing happens when it is there already.
     pub fn join(&self, place: Place) {
-        // The series is there from the start.
-        self.seconds.with_label_values(&[&place.to_string()]);
-        self.with(|tracker| tracker.join(place));
+        self.with(|tracker| {
+            // The series is there from the start.
+            self.seconds.with_label_values(&[&place.to_string()]);
+            tracker.join(place);
+        });
     }
 
     /// A place that is no more; its series ends.
     pub fn leave(&self, place: &Place) {
-        self.with(|tracker| tracker.leave(place));
-        // It is there, or never was.
-        let _ = self.seconds.remove_label_values(&[&place.to_string()]);
+        self.with(|tracker| {
+            tracker.leave(place);
+            // It is there, or never was.
+            let _ = self.seconds.remove_label_values(&[&place.to_string()]);
+        });
     }
 
     /// A place has a generation.
     pub fn reached(&self, place: &Place, generation: u64) {
-        let arrived = self.with(|tracker| tracker.reached(place, generation, Timestamp::now()));
-        if !arrived.is_empty() {
-            let seconds = self.seconds.with_label_values(&[&place.to_string()]);
-            arrived.into_iter().for_each(|time| seconds.observe(time));
-        }
+        // Under the lock, so that a series that has ended does not come back.
+        self.with(|tracker| {
+            let arrived = tracker.reached(place, generation, Timestamp::now());
+            if !arrived.is_empty() {
+                let seconds = self.seconds.with_label_values(&[&place.to_string()]);
+                arrived.into_iter().for_each(|time| seconds.observe(time));
+            }
+        });
     }
 
     /// The last change at every place that was there for it.

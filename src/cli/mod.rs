@@ -5,6 +5,7 @@ mod client;
 mod decide;
 mod demo;
 mod descriptors;
+mod doctor;
 mod explain;
 mod export;
 mod health;
@@ -48,8 +49,8 @@ struct Cli {
 
 const AFTER: &str = "\
 Exit codes: 0 success; 1 error; `plan` exits with 2 when something would change, `explain` \
-with 2 when no zone has the name, `verify` with 2 when something is wrong, `health` with 1 when \
-the daemon is not healthy.
+with 2 when no zone has the name, `verify` and `doctor` with 2 when something is wrong, `health` \
+with 1 when the daemon is not healthy.
 
 Every key of the configuration can be set in the environment as well: \
 PRIVATELINK_DNS__SECTION__KEY, for example PRIVATELINK_DNS__AZURE__POLL_INTERVAL=10s.";
@@ -130,6 +131,11 @@ enum Command {
     ///
     /// A line for each name: `+` came, `-` went, `~` changed; then the zones with their serials.
     Diff(history::DiffArguments),
+    /// Tell which forwarding shape a resolver has, and what mends it
+    ///
+    /// Asks the resolver for some names, for names that nobody has, and by which way questions come to the
+    /// running daemon. Exit codes: 0 it gives the private addresses, 2 something is wrong, 1 error.
+    Doctor(doctor::Arguments),
     /// Print the names for other DNS software
     ///
     /// From what the daemon has stored last, or with --daemon from what it serves now; before every
@@ -204,6 +210,7 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::main(&arguments),
         Command::History(arguments) => history::history(&arguments),
         Command::Diff(arguments) => history::diff(&arguments),
+        Command::Doctor(arguments) => doctor::main(&arguments),
         Command::Export(arguments) => export::main(&arguments),
         Command::Verify(arguments) => verify::main(&arguments),
         Command::Tsig { action } => tsig::main(&action),

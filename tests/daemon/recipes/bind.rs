@@ -23,7 +23,7 @@ pub(super) async fn named(site: &Site, way: Way, recipe: &str) -> Server {
 }
 
 /// BIND with a recipe. `port` is the one at which it asks others as well, unless a rule names one.
-async fn validating(site: &Site, way: Way, validation: &str, recipe: &str) -> Server {
+pub(super) async fn validating(site: &Site, way: Way, validation: &str, recipe: &str) -> Server {
     let daemon = site.daemon.dns();
     let recipe = recipe.replace("127.0.0.1 port 5300", &format!("{} port {}", daemon.ip(), daemon.port()));
     let (port, public) = (site.server.port(), site.public.address.ip());

@@ -3,6 +3,7 @@
 
 mod bind;
 mod dnsmasq;
+mod doctor;
 mod export;
 mod unbound;
 
