@@ -35,7 +35,11 @@ impl Filter {
     }
 }
 
+/// What others log of errors that they return as well, and that are told where they matter. The configuration
+/// comes later and may have them back.
+const TWICE: &str = "rustls_platform_verifier=off";
+
 /// The configuration has checked the filter.
 fn parse(log: &Log) -> EnvFilter {
-    EnvFilter::builder().parse_lossy(&log.filter)
+    EnvFilter::builder().parse_lossy(format!("{TWICE},{}", log.filter))
 }
