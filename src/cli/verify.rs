@@ -54,14 +54,14 @@ pub(super) fn main(arguments: &Arguments) -> Result<Printed, Failure> {
         })
         .transpose()?;
     let (facts, source) = block_on(facts(arguments, &config))?;
-    if facts.names.is_empty() && facts.findings.is_empty() {
-        return Err("there is no name to look for yet; see `privatelink-dns status`".into());
-    }
     let report = block_on(async {
         let report = run(&facts, &Plan { servers, connect }, &progress).await;
         progress("", 0, 0);
         Ok(report)
     })?;
+    if report.names.is_empty() && !report.has_failures() {
+        return Err("there is no name to look for; see `privatelink-dns status`".into());
+    }
     let code = if report.has_failures() { WRONG } else { 0 };
     let text = if arguments.json {
         serde_json::to_string_pretty(&Whole { ok: code == 0, source, report: &report })? + "\n"

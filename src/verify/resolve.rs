@@ -5,7 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
 use tokio::time::timeout;
 
@@ -20,6 +20,9 @@ const ATTEMPTS: u32 = 2;
 
 /// Longer chains are none that anybody means.
 const MAX_ALIASES: usize = 16;
+
+/// What fits into a datagram that no network cuts into pieces.
+const PAYLOAD: u16 = 1232;
 
 /// What came of a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +61,9 @@ async fn exchange(server: SocketAddr, name: &DnsName) -> io::Result<Message> {
     let mut message = Message::new(fastrand::u16(..), MessageType::Query, OpCode::Query);
     message.metadata.recursion_desired = true;
     message.add_query(Query::query(asked, RecordType::A));
+    let mut edns = Edns::new();
+    edns.set_max_payload(PAYLOAD);
+    message.edns = Some(edns);
     let query = message.to_vec().map_err(io::Error::other)?;
     let response = match exchange::udp(server, &query, |_| {}).await {
         Ok(response) if !exchange::is_truncated(&response) => response,

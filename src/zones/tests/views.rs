@@ -91,6 +91,21 @@ fn each_policy_chooses_among_the_endpoints() {
 }
 
 #[test]
+fn a_generation_tells_every_answer_and_under_which_names() {
+    let policy = by_subnet(&[("10.1.0.0/16", 2), ("10.2.0.0/16", 3), ("10.1.5.0/24", 2)]);
+    let made = succeed(None, shares([share(1, &[HUBS], &ROWS)]), &with(&[(1, policy)]), "test", at(0));
+    let generation = made.expect("a generation").0;
+    let (hub, application) = (name(HUB), &generation.shares[&app_id(1)]);
+    let placement = application.placement(&endpoint_id(1), &hub).expect("a placement");
+    let set = |addresses: &[&str]| addresses.iter().map(|a| a.parse().expect("an address")).collect();
+    let expected: [BTreeSet<Ipv4Addr>; 3] =
+        [set(&["10.1.0.4", "10.2.0.4", "10.3.0.4"]), set(&["10.2.0.4"]), set(&["10.3.0.4"])];
+    assert_eq!(generation.answers(&hub, placement), expected);
+    let owners: Vec<_> = generation.owners(&hub, placement).collect();
+    assert_eq!(owners, [(&name(HUBS), name("a.privatelink.azure-devices.net")), (&hub, hub.clone())]);
+}
+
+#[test]
 fn prefixes_of_several_applications_hold_at_the_same_time() {
     let rows = [(4, "c.azure-devices.net", "10.4.0.4"), (5, "c.azure-devices.net", "10.5.0.4")];
     let shares = shares([share(1, &[HUBS], &ROWS), share(2, &[HUBS], &rows)]);

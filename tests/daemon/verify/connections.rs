@@ -7,8 +7,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use privatelink_dns::verify::{Facts, Name, Plan, Prober, Report, run};
-use privatelink_dns::zones::DnsName;
+use privatelink_dns::zones::{DnsName, FindingKind};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rustix::process::Signal;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, crypto};
 use tempfile::TempDir;
@@ -19,7 +20,9 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{Verdict, Well};
 use crate::support::azure::public;
-use crate::support::home::said;
+use crate::support::eventually;
+use crate::support::home::{BINARY, Home, said};
+use crate::support::server::Server;
 
 /// An authority, and a file with its certificate.
 struct Authority {
@@ -242,30 +245,32 @@ async fn a_port_that_a_kind_does_not_have_is_told_once() {
     assert_eq!(problems(&report), [("port-blocked", &*format!("port {}", mqtt.port))], "{report:?}");
 }
 
-#[tokio::test]
-async fn the_command_connects_to_what_the_daemon_has_stored() {
-    let authority = Authority::new("ours");
-    let well = Well::new().await;
-    let all: Vec<String> = well.azure.names().keys().map(|name| public(name)).collect();
+/// A daemon's home with the names of an application at loopback addresses, a TLS server there, and a DNS server
+/// that has the same. Azure gives no addresses of loopback, so the state is changed by hand.
+async fn stored(authority: &Authority) -> (Home, Open, Server) {
+    let Well { home, daemon, azure } = Well::new().await;
+    let all: Vec<String> = azure.names().keys().map(|name| public(name)).collect();
     let server = authority.serve((Ipv4Addr::UNSPECIFIED, 0).into(), &all, NOW).await;
-    let Well { mut home, daemon, azure } = well;
-    daemon.end(rustix::process::Signal::TERM).await;
-    // Azure gives no addresses of loopback, so the state is changed by hand.
+    daemon.end(Signal::TERM).await;
     let state = home.state().join("state.json");
     let text = fs::read_to_string(&state).expect("a state").replace("\"10.1.0.", "\"127.0.7.");
     fs::write(&state, text).expect("written");
-    let resolver = super::named(
-        ([127, 0, 0, 1], crate::recipes::a_port()).into(),
-        &super::records(&azure)
-            .iter()
-            .map(|record| record.replace(" 10.1.0.", " 127.0.7."))
-            .collect::<Vec<_>>(),
-    )
-    .await;
-    let verify = async |home: &crate::support::home::Home, flag: &str| {
+    let records = super::records(&azure)
+        .iter()
+        .map(|record| record.replace(" 10.1.0.", " 127.0.7."))
+        .collect::<Vec<_>>();
+    let dns = super::named(([127, 0, 0, 1], crate::recipes::a_port()).into(), &records).await;
+    (home, server, dns)
+}
+
+#[tokio::test]
+async fn the_command_connects_to_what_the_daemon_has_stored() {
+    let authority = Authority::new("ours");
+    let (mut home, server, dns) = stored(&authority).await;
+    let verify = async |home: &Home, flag: &str| {
         home.write();
-        let mut command = home.environment(crate::support::home::BINARY);
-        let resolver = resolver.address.to_string();
+        let mut command = home.environment(BINARY);
+        let resolver = dns.address.to_string();
         command.args(["verify", "--json", "--resolver", &resolver, flag, "--config"]).arg(home.config());
         Verdict::of(&said(command).await)
     };
@@ -284,4 +289,38 @@ async fn the_command_connects_to_what_the_daemon_has_stored() {
     let verdict = verify(&home, "--no-connect").await;
     verdict.is_well();
     assert_eq!(verdict.json["source"], "stored");
+}
+
+#[tokio::test]
+async fn the_daemon_connects_by_itself() {
+    let authority = Authority::new("ours");
+    let (mut home, server, dns) = stored(&authority).await;
+    // Nothing is polled any more.
+    home.settings.arm = "http://127.0.0.1:1".to_owned();
+    let section = format!(
+        "[verify]\nenabled = true\ninterval = \"1s\"\nports = [{}]\nresolvers = [\"{}\"]\n",
+        server.port, dns.address
+    );
+    home.settings.transfer = section.clone();
+    let daemon = home.start().await;
+    let message = daemon.finding(FindingKind::VerifyFailing).await;
+    assert!(message.contains("5 more: see `privatelink-dns verify`"), "{message}");
+    let metric = "privatelink_dns_verify_problems{check=\"certificate-unknown-authority\"}";
+    assert_eq!(daemon.metric(metric).await, 6.0);
+    // The finding is told once, and nobody below says it again with every run.
+    let errors: Vec<_> = daemon.log().into_iter().filter(|line| line["level"] == "ERROR").collect();
+    assert!(errors.iter().all(|line| line["finding"].is_string()), "{errors:?}");
+
+    home.settings.transfer = format!("{section}ca_file = \"{}\"", authority.file().display());
+    home.write();
+    daemon.reload().await;
+    daemon.no_finding(FindingKind::VerifyFailing).await;
+    // Azure is away, and that is all that is wrong.
+    eventually("a run", async || {
+        let last = daemon.status().await.verify.ok_or("none")?;
+        let checks: Vec<&str> = last.problems.iter().map(|problem| problem.check.as_str()).collect();
+        if checks == ["poll-failed"] { Ok(()) } else { Err(format!("{last:?}")) }
+    })
+    .await;
+    assert_eq!(daemon.metric(metric).await, 0.0);
 }

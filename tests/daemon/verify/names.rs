@@ -1,13 +1,14 @@
 //! Faults at servers.
 
-use super::{Well, named, records};
+use std::net::SocketAddr;
+
+use super::{Well, close_public_access, named, records};
 use crate::recipes::a_port;
-use crate::support::azure::public;
-use crate::support::home::Said;
+use crate::support::azure::{Azure, public};
+use crate::support::eventually;
+use crate::support::home::{Home, Said};
 use crate::support::public::{Manners, PublicDns};
 use crate::support::server::Server;
-
-use std::net::SocketAddr;
 
 fn free() -> SocketAddr {
     ([127, 0, 0, 1], a_port()).into()
@@ -128,6 +129,93 @@ async fn servers_that_do_not_answer() {
     let server = named(free(), &[]).await;
     let address = server.address.to_string();
     well.verify(&address).await.tells("refused", &address);
+}
+
+/// Public DNS that has the right private addresses.
+async fn knows(well: &Well) -> PublicDns {
+    let server = PublicDns::start().await;
+    for (private, addresses) in well.azure.names() {
+        server.alias(&public(&private), &private);
+        server.host(&private, addresses.first().expect("an address").octets());
+    }
+    server
+}
+
+#[tokio::test]
+async fn bad_manners_that_are_no_faults() {
+    let well = Well::new().await;
+    let server = knows(&well).await;
+    for manners in [Manners::Good, Manners::Truncates, Manners::LowerCase] {
+        server.behave(manners);
+        well.verify(&server.address.to_string()).await.is_well();
+    }
+    for manners in [Manners::WrongId, Manners::Garbage] {
+        server.behave(manners);
+        let address = server.address.to_string();
+        well.verify(&address).await.tells("resolver-silent", &address);
+    }
+}
+
+#[tokio::test]
+async fn a_secondary_with_the_policy_zone_knows_public_names() {
+    let secondary = PublicDns::start().await;
+    let well = Well::with(|home| {
+        home.settings.transfer = format!(
+            "[transfer]\nrpz = \"rpz.internal\"\n[[secondary]]\nname = \"ns1\"\naddress = \"{}\"\n\
+             transfer_by = \"address\"\n",
+            secondary.address
+        );
+    })
+    .await;
+    // It follows privatelink names to public DNS, as everybody does without the zones.
+    for (private, addresses) in well.azure.names() {
+        secondary.host(&private, [198, 18, 0, 1]);
+        secondary.host(&public(&private), addresses.first().expect("an address").octets());
+    }
+    // The site is in the privatelink zone only.
+    let site = "contoso-iot.privatelink.azureiotcentral.com";
+    secondary.host("contoso-iot.azureiotcentral.com", [198, 18, 0, 1]);
+    assert!(well.azure.names().contains_key(site));
+    well.verify("secondaries").await.tells("public-site", "contoso-iot.azureiotcentral.com");
+    secondary.host(&well.hub(), [198, 18, 0, 1]);
+    let verdict = well.verify("secondaries").await;
+    assert!(verdict.problems().contains(&("public-address".to_owned(), well.hub())), "{}", verdict.json);
+}
+
+#[tokio::test]
+async fn where_only_names_have_zones_they_are_asked_for() {
+    let secondary = free();
+    let azure = Azure::start().await;
+    close_public_access(&azure);
+    let mut home = Home::new(&azure);
+    home.settings.publish = "privatelink_zones = false\nper_name_zones = true";
+    home.settings.transfer =
+        format!("[[secondary]]\nname = \"ns1\"\naddress = \"{secondary}\"\ntransfer_by = \"address\"\n");
+    let daemon = home.start().await;
+    eventually("all names", async || {
+        let records = daemon.records().await;
+        if records.len() == 6 { Ok(()) } else { Err(format!("{records:?}")) }
+    })
+    .await;
+    let well = Well { azure, home, daemon };
+    let flat: Vec<String> = well
+        .azure
+        .names()
+        .iter()
+        .map(|(private, addresses)| {
+            format!("{}. 1 IN A {}", public(private), addresses.first().expect("an address"))
+        })
+        .filter(|record| !record.contains("azureiotcentral.com"))
+        .collect();
+    let server = named(secondary, &flat).await;
+    let verdict = well.verify("secondaries").await;
+    verdict.is_well();
+    // The site has no zone of its own, so nobody is asked for it.
+    assert_eq!(verdict.json["servers"][0]["right"], 5);
+    server.stop().await;
+    let server = named(secondary, &instead(&flat, &well.hub(), &[])).await;
+    well.verify("secondaries").await.tells("name-missing", &well.hub());
+    server.stop().await;
 }
 
 #[tokio::test]
