@@ -33,7 +33,6 @@ impl VerifyMetrics {
             last_run: GaugeVec::new(last_run, &[])?,
             duration: GaugeVec::new(duration, &[])?,
         };
-        metrics.reset();
         registry.register(Box::new(metrics.problems.clone()))?;
         registry.register(Box::new(metrics.names.clone()))?;
         registry.register(Box::new(metrics.last_run.clone()))?;
@@ -41,19 +40,26 @@ impl VerifyMetrics {
         Ok(metrics)
     }
 
-    /// As before the first run.
+    /// As when nothing is verified: no problems would be a claim that somebody has looked.
     pub(super) fn reset(&self) {
-        for code in codes() {
-            self.problems.with_label_values(&[code]).set(0);
-        }
+        self.problems.reset();
         self.names.reset();
         self.last_run.reset();
         self.duration.reset();
     }
 
-    pub(super) fn set(&self, report: &Report) {
+    /// As before the first run: every check is there, so that a missing run shows.
+    pub(super) fn expect(&self) {
         for code in codes() {
-            let count = report.problems.iter().filter(|problem| problem.check == code).count();
+            self.problems.with_label_values(&[code]);
+        }
+    }
+
+    /// Shows a run; notes are no problems.
+    pub(super) fn set(&self, report: &Report) {
+        let failures = || report.problems.iter().filter(|problem| problem.is_failure());
+        for code in codes() {
+            let count = failures().filter(|problem| problem.check == code).count();
             self.problems.with_label_values(&[code]).set(whole(count));
         }
         let mut names = BTreeMap::<(&str, &str), usize>::new();

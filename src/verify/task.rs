@@ -112,6 +112,7 @@ impl Verify {
         if !settings.enabled {
             return;
         }
+        self.metrics.expect();
         let stop = CancellationToken::new();
         let runner = Runner {
             prepared,
