@@ -16,15 +16,6 @@ use crate::support::home::Home;
 use crate::support::program;
 use crate::support::public::PublicDns;
 
-/// Metrics of the verifier and of propagation, which rules and dashboard know already.
-const NOT_YET: [&str; 5] = [
-    "privatelink_dns_verify_problems",
-    "privatelink_dns_verify_names",
-    "privatelink_dns_verify_last_run_timestamp_seconds",
-    "privatelink_dns_verify_duration_seconds",
-    "privatelink_dns_propagation_duration_seconds",
-];
-
 /// A tool of the package `prometheus`, which scripts/test takes out of it.
 pub(crate) fn tool(name: &str) -> PathBuf {
     if let Some(path) = std::env::var_os(name.to_uppercase()) {
@@ -67,9 +58,13 @@ impl World {
         let hosts = home.path("hosts");
         fs::write(&hosts, "").expect("written");
         home.settings.resolver = format!("[resolver]\nupstreams = [\"{}\"]", public_dns.address);
+        for name in azure.names().keys() {
+            public_dns.private_link(&public(name), [203, 0, 113, 1]);
+        }
         // Nobody listens at the secondary; its transfers are asked for here. Nor at the second target.
         home.settings.transfer = format!(
-            "[[secondary]]\nname = 'ns1'\naddress = '127.0.0.2:9'\ntransfer_by = 'address'\n\
+            "[verify]\nenabled = true\ninterval = '1s'\nresolvers = ['daemon']\nconnect = false\n\
+             [[secondary]]\nname = 'ns1'\naddress = '127.0.0.2:9'\ntransfer_by = 'address'\n\
              [[target]]\nname = 'hosts'\ntype = 'hosts'\npath = {hosts:?}\n\
              [[target]]\nname = 'primary'\ntype = 'rfc2136'\nservers = ['127.0.0.1:1']\n"
         );

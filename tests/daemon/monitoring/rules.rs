@@ -7,7 +7,7 @@ use privatelink_dns::simulator::{Fault, FaultRule};
 use tokio::process::Command;
 
 use super::prometheus::Prometheus;
-use super::{NOT_YET, World, file, metrics, text, tool};
+use super::{World, file, metrics, text, tool};
 use crate::docs::anchors;
 use crate::support::eventually;
 use crate::support::home::said;
@@ -107,14 +107,11 @@ async fn every_metric_of_a_rule_is_shown_or_missed() {
     let used: BTreeSet<String> = rules.iter().flat_map(|rule| metrics(&rule.query())).collect();
     eventually("every metric", async || {
         let shown = world.shown().await;
-        let missing = used.iter().filter(|name| !shown.contains(*name) && !NOT_YET.contains(&name.as_str()));
+        let missing = used.difference(&shown);
         let missing: Vec<_> = missing.collect();
         if missing.is_empty() { Ok(()) } else { Err(format!("{missing:?}")) }
     })
     .await;
-    let shown = world.shown().await;
-    let late: Vec<_> = NOT_YET.iter().filter(|name| shown.contains(**name)).collect();
-    assert!(late.is_empty(), "there now, so take them out of NOT_YET: {late:?}");
     // A series that is not there says nothing. So a rule asks for it, or another that comes with it.
     let missed: BTreeSet<String> = rules
         .iter()
