@@ -31,7 +31,7 @@ pub(super) struct Arguments {
     /// The resolver: ADDRESS, ADDRESS:PORT, or `system` for the first of /etc/resolv.conf
     #[arg(value_name = "RESOLVER", value_parser = resolver)]
     resolver: SocketAddr,
-    /// What the resolver is: print the rules for it when something is wrong
+    /// What the resolver is: print the rules for it when others would mend what is wrong
     #[arg(long, value_name = "KIND")]
     server: Option<Server>,
     /// Ask for this public name alone, instead of one of each zone
@@ -88,7 +88,8 @@ pub(super) fn main(arguments: &Arguments) -> Result<Printed, Failure> {
     })?;
     let diagnoses = diagnose(&facts);
     let is_wrong = diagnoses.iter().any(|diagnosis| !diagnosis.code.is_ok());
-    let rules = arguments.server.filter(|_| is_wrong).map(|server| recipe(server, &facts.truth));
+    let are_rules_wrong = diagnoses.iter().any(|diagnosis| diagnosis.code.is_mended_by_rules());
+    let rules = arguments.server.filter(|_| are_rules_wrong).map(|server| recipe(server, &facts.truth));
     let text = if arguments.json {
         let json =
             serde_json::json!({ "ok": !is_wrong, "diagnoses": diagnoses, "facts": facts, "recipe": rules });

@@ -77,6 +77,22 @@ codes! {
     Unknown = "ok-shape-unknown", true;
 }
 
+impl Code {
+    /// Whether other rules mend it.
+    #[must_use]
+    pub const fn is_mended_by_rules(self) -> bool {
+        matches!(
+            self,
+            Self::ServfailDnssec
+                | Self::Servfail
+                | Self::PublicSuffixForwarded
+                | Self::PrivatelinkRuleIgnored
+                | Self::NoRule
+                | Self::AddressFiltered
+        )
+    }
+}
+
 impl Serialize for Code {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.text())
@@ -112,7 +128,7 @@ pub fn diagnose(facts: &Facts) -> Vec<Diagnosis> {
             }
             let fails =
                 name.nobody_below_suffix.is(rcode::SERVFAIL) || name.nobody_below_suffix.is(rcode::REFUSED);
-            if fails && reached(name.suffix_reach) && !facts.truth.resolves {
+            if fails && reached(name.suffix_reach) && !facts.truth.resolves && !has_zones_only(name) {
                 found.push((Code::PublicSuffixForwarded, Some(name)));
             }
         }
@@ -143,6 +159,13 @@ fn is_silent(name: &NameFacts) -> bool {
     name.public.answer().is_none() && name.private.answer().is_none()
 }
 
+/// Whether it is responsible for the zone and resolves for nobody, as the daemon without `[resolver]`.
+fn has_zones_only(name: &NameFacts) -> bool {
+    let answer = name.private.answer();
+    name.private.is_right(&name.sample.addresses)
+        && answer.is_some_and(|answer| answer.authoritative && !answer.recursion_available)
+}
+
 /// Whether questions arrive at the daemon, as far as that is known.
 fn reached(reach: Option<Reach>) -> bool {
     reach.is_some_and(Reach::is_reached)
@@ -167,8 +190,7 @@ fn of_name(facts: &Facts, name: &NameFacts) -> Code {
     if name.public.is_right(right) {
         return shape(facts, name);
     }
-    let has_zone = name.private.is_right(right)
-        && name.private.answer().is_some_and(|answer| answer.authoritative && !answer.recursion_available);
+    let has_zone = has_zones_only(name);
     let knows_way = reached(name.reach) || reached(name.suffix_reach);
     match answer.rcode {
         // It is there for whoever asks it for its zones only.

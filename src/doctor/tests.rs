@@ -169,6 +169,13 @@ fn refusals_and_failures_have_causes() {
         (name.public, name.private) = (reply(REFUSED, &[]), Reply::Answer(own));
     });
     assert_eq!(zones_only, ["ok-shape-secondary"]);
+    // As the daemon itself is without [resolver].
+    let mut daemon = facts(false);
+    let name = &mut daemon.names[0];
+    let own = Answer { authoritative: true, recursion_available: false, ..answer(NOERROR, &[OURS]) };
+    (name.public, name.nobody_below_suffix) = (reply(REFUSED, &[]), reply(REFUSED, &[]));
+    (name.private, name.suffix_reach) = (Reply::Answer(own), ARRIVED);
+    assert_eq!(codes(&daemon), ["ok-shape-secondary"]);
 }
 
 #[test]

@@ -38,6 +38,9 @@ pub(super) fn seen(code: Code, name: &NameFacts) -> Vec<String> {
         format!("{}: {}{cached}; Azure has {}", sample.public, reply(&name.public), addresses.join(", ")),
         format!("{}: {}", sample.private, reply(&name.private)),
     ];
+    if code.is_ok() {
+        return seen;
+    }
     if let Some(unchecked) = &name.unchecked {
         seen.push(format!("{} without validation: {}", sample.public, reply(unchecked)));
     }
@@ -186,14 +189,5 @@ pub(super) fn advice(code: Code, facts: &Facts) -> String {
             "The answers are right. By which way they come cannot be told without the running daemon."
         }
     };
-    let has_recipe = matches!(
-        code,
-        Code::ServfailDnssec
-            | Code::Servfail
-            | Code::PublicSuffixForwarded
-            | Code::PrivatelinkRuleIgnored
-            | Code::NoRule
-            | Code::AddressFiltered
-    );
-    if has_recipe { format!("{text} {rules}") } else { text.to_owned() }
+    if code.is_mended_by_rules() { format!("{text} {rules}") } else { text.to_owned() }
 }

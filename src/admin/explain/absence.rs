@@ -92,9 +92,9 @@ impl Known<'_> {
             }
         }
         let oldest = timeline::oldest(self.history, generation);
-        let since = if oldest == 0 { "ever".to_owned() } else { format!("since generation {oldest}") };
+        let since = if oldest == 0 { String::new() } else { format!(" since generation {oldest}") };
         let text = format!(
-            "No endpoint of an application that is followed gave it {since}. It may be another tenant's, misspelt, or \
+            "No endpoint of an application that is followed has given it{since}. It may be another tenant's, misspelt, or \
              of an application that is not listed{}.",
             if self.live { "" } else { "; ask the running daemon for findings, which are not stored" }
         );

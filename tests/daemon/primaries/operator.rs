@@ -49,6 +49,12 @@ async fn what_was_planned_is_applied_and_nothing_else() {
     .await;
     let said = site.home.run(&daemon, &["apply", "--target", "bind", "--plan", &stale]).await;
     assert!(said.code == Some(1) && said.err.contains("dry_run"), "{said:?}");
+    // The ledger knows each record, asked by the daemon or read from the disk.
+    for offline in [&[][..], &["--offline"]] {
+        let said = site.home.run(&daemon, &[&["explain", &hub][..], offline].concat()).await;
+        let line = said.out.lines().find(|line| line.starts_with("bind ") && line.contains(&hub));
+        assert!(line.is_some_and(|line| line.contains("written, held")), "{said:?}");
+    }
     let said = site.home.run(&daemon, &["plan", "--target", "hosts"]).await;
     assert!(said.code == Some(1) && said.err.contains("no target of type"), "{said:?}");
 }
