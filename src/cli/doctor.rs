@@ -211,6 +211,13 @@ fn text(facts: &Facts, diagnoses: &[Diagnosis], rules: Option<&str>) -> String {
             text += &format!("    - {seen}\n");
         }
     }
+    if facts.noise > 0 {
+        text += &format!(
+            "\nOthers ask the daemon {} questions of rare types a second, so how many of ours arrived is not certain: run \
+             this again, or when it is quiet.\n",
+            facts.noise
+        );
+    }
     if let Some(rules) = rules {
         text += &format!("\n{rules}");
     }

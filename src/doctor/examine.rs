@@ -21,6 +21,9 @@ const ATTEMPTS: u32 = 2;
 /// Questions that show one way.
 const PROBES: u32 = 5;
 
+/// How long it is listened to what others ask, before anything is asked.
+const NOISE: Duration = Duration::from_secs(1);
+
 /// Types that hardly anybody asks for; the daemon counts them together.
 const RARE: [u16; 10] = [17, 18, 29, 35, 37, 44, 52, 61, 256, 257];
 
@@ -30,6 +33,9 @@ const PAYLOAD: u16 = 1232;
 /// Asks the resolver everything. `count` tells how many questions of rare types have arrived at the daemon
 /// so far, where that can be known.
 pub async fn examine(resolver: SocketAddr, truth: Truth, count: impl AsyncFn() -> Option<u64>) -> Facts {
+    let before = count().await;
+    sleep(NOISE).await;
+    let noise = count().await.zip(before).map_or(0, |(after, before)| after.saturating_sub(before));
     let mut names = Vec::new();
     for sample in &truth.samples {
         let facts = of_name(resolver, sample, &count).await;
@@ -47,7 +53,7 @@ pub async fn examine(resolver: SocketAddr, truth: Truth, count: impl AsyncFn() -
     } else {
         None
     };
-    Facts { resolver, truth, names, elsewhere }
+    Facts { resolver, truth, names, elsewhere, noise }
 }
 
 async fn of_name(resolver: SocketAddr, sample: &Sample, count: &impl AsyncFn() -> Option<u64>) -> NameFacts {

@@ -55,6 +55,8 @@ pub struct Facts {
     pub names: Vec<NameFacts>,
     /// Whether questions for names elsewhere arrive at the daemon; nothing where it cannot be asked.
     pub elsewhere: Option<Reach>,
+    /// Questions of the same types from others that arrived at the daemon within a second.
+    pub noise: u64,
 }
 
 /// What came of the questions about one name.

@@ -62,7 +62,13 @@ fn facts(resolves: bool) -> Facts {
         zone_reach: LOST,
         suffix_reach: LOST,
     };
-    Facts { resolver: "10.0.0.9:53".parse().expect("an address"), truth, names: vec![name], elsewhere: LOST }
+    Facts {
+        resolver: "10.0.0.9:53".parse().expect("an address"),
+        truth,
+        names: vec![name],
+        elsewhere: LOST,
+        noise: 0,
+    }
 }
 
 fn codes(facts: &Facts) -> Vec<&'static str> {
