@@ -26,6 +26,9 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 /// The most octets of a file with authorities.
 const AUTHORITIES: u64 = 16 << 20;
 
+/// The most characters of what is told of a certificate.
+const TEXT: usize = 300;
+
 /// TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsSetupError {
@@ -136,5 +139,32 @@ fn fault(error: &io::Error) -> (Check, String) {
         }
         _ => Check::CertificateInvalid,
     };
-    (check, certificate.to_string())
+    (check, bounded(&certificate.to_string()))
+}
+
+/// Short enough to be read: a certificate may have hundreds of names, and all of them are told.
+fn bounded(text: &str) -> String {
+    match text.char_indices().nth(TEXT) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_certificate_says_is_told_and_bounded() {
+        let told = |error| fault(&io::Error::other(Error::InvalidCertificate(error)));
+        let presented = vec!["DnsName(\"proxy.example.net\")".to_owned(); 1000];
+        let expected = ServerName::try_from("hub.azure-devices.net").expect("a name");
+        let (check, seen) = told(CertificateError::NotValidForNameContext { expected, presented });
+        assert_eq!((check, seen.chars().count()), (Check::CertificateWrongName, TEXT + 1));
+        assert!(seen.contains("proxy.example.net") && seen.ends_with('…'), "{seen}");
+        assert_eq!(told(CertificateError::Expired).0, Check::CertificateExpired);
+        assert_eq!(told(CertificateError::Revoked).0, Check::CertificateInvalid);
+        let (check, seen) = fault(&io::ErrorKind::UnexpectedEof.into());
+        assert_eq!((check, seen.as_str()), (Check::TlsFailed, "the other side ends the connection"));
+    }
 }

@@ -27,7 +27,7 @@ const AGAIN: Duration = Duration::from_secs(20);
 /// More problems are counted, and not told one by one.
 const TOLD: usize = 500;
 
-/// What the last run of the daemon has shown; at most 500 problems.
+/// What the last run of the daemon has shown: at most 500 problems, and not each name.
 pub type Last = Arc<Report>;
 
 /// The daemon cannot verify as it is told.
@@ -217,6 +217,8 @@ impl Runner {
                 Ok(mut report) => {
                     self.metrics.set(&report);
                     report.problems.truncate(TOLD);
+                    // As many as there are; nobody reads them here.
+                    report.names = Vec::new();
                     *lock(&self.last) = Some(Arc::new(report));
                 }
                 // The file may be back the next time.
