@@ -5,19 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::export;
-use super::host;
 use super::metrics::Metrics;
 use super::status::{Status, records};
 use super::token::Token;
+use super::{body, export, headers, host, origin};
 use crate::serve::Secondaries;
 use crate::sync::{Command, Handle, Selection, Stopped};
 use crate::targets::Targets;
@@ -25,9 +26,6 @@ use crate::zones::{DnsName, ResourceId, Severity};
 
 /// The engine gives a pulse every second; without one for this long it hangs.
 pub const PULSE: Duration = Duration::from_secs(30);
-
-/// The largest request body: some thousand names.
-const BODY: usize = 1 << 20;
 
 /// What the routes work with.
 pub struct Admin {
@@ -85,21 +83,27 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/api/v1/poll", post(poll))
         .route("/api/v1/holds/approve", post(approve))
         .route("/api/v1/holds/reject", post(reject))
+        .method_not_allowed_fallback(wrong_method)
         // Of these routes only: a layer would also guard paths that do not exist.
         .route_layer(middleware::from_fn_with_state(admin.clone(), authorize));
     let api = Router::new()
         .route("/api/v1/status", get(status))
         .route("/api/v1/records", get(all_records))
         .route("/api/v1/export/{format}", get(export::get))
+        .method_not_allowed_fallback(wrong_method)
         .merge(write)
+        .route_layer(middleware::from_fn(own_pages))
         .route_layer(middleware::from_fn(own_host));
     // What monitoring asks for may be asked by any name.
     Router::new()
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .method_not_allowed_fallback(wrong_method)
         .merge(api)
-        .layer(DefaultBodyLimit::max(BODY))
+        .fallback(async || problem(StatusCode::NOT_FOUND, "there is nothing at this path"))
+        .layer(DefaultBodyLimit::max(body::LIMIT))
+        .layer(middleware::from_fn(headers::protect))
         .with_state(admin)
 }
 
@@ -154,16 +158,34 @@ async fn poll(State(admin): State<Arc<Admin>>) -> Response {
     answer(admin.engine.ask(Command::Poll).await)
 }
 
-async fn approve(State(admin): State<Arc<Admin>>, body: axum::body::Bytes) -> Response {
-    decide(&body, async |selection| admin.engine.ask(|reply| Command::Approve(selection, reply)).await).await
+async fn approve(
+    State(admin): State<Arc<Admin>>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let act = async |selection| admin.engine.ask(|reply| Command::Approve(selection, reply)).await;
+    decide(&headers, body, act).await
 }
 
-async fn reject(State(admin): State<Arc<Admin>>, body: axum::body::Bytes) -> Response {
-    decide(&body, async |selection| admin.engine.ask(|reply| Command::Reject(selection, reply)).await).await
+async fn reject(
+    State(admin): State<Arc<Admin>>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let act = async |selection| admin.engine.ask(|reply| Command::Reject(selection, reply)).await;
+    decide(&headers, body, act).await
 }
 
-async fn decide(body: &[u8], act: impl AsyncFnOnce(Selection) -> Result<usize, Stopped>) -> Response {
-    match serde_json::from_slice::<Decision>(body) {
+async fn decide(
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+    act: impl AsyncFnOnce(Selection) -> Result<usize, Stopped>,
+) -> Response {
+    let body = match body::of(headers, "application/json", body) {
+        Ok(body) => body,
+        Err(refusal) => return *refusal,
+    };
+    match serde_json::from_slice::<Decision>(&body) {
         Ok(decision) => answer(act(decision.into()).await),
         Err(error) => problem(
             StatusCode::BAD_REQUEST,
@@ -192,16 +214,27 @@ async fn own_host(request: Request, next: Next) -> Response {
     }
 }
 
+/// Lets no request through that a page of another origin sent.
+async fn own_pages(request: Request, next: Next) -> Response {
+    if origin::is_foreign(request.method(), request.headers()) {
+        problem(StatusCode::FORBIDDEN, "a page of another origin sent this request; nothing was done")
+    } else {
+        next.run(request).await
+    }
+}
+
+async fn wrong_method() -> Response {
+    problem(StatusCode::METHOD_NOT_ALLOWED, "the path takes other methods; see the header `Allow`")
+}
+
 /// Lets only requests with the token through.
 async fn authorize(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
     let carried = request.headers().get(header::AUTHORIZATION);
     if carried.is_some_and(|value| admin.token.matches(value.as_bytes())) {
         next.run(request).await
     } else {
-        problem(
-            StatusCode::UNAUTHORIZED,
-            "send the token from admin.token in the state directory as `Authorization: Bearer TOKEN`",
-        )
+        let error = "send the token from admin.token in the state directory as `Authorization: Bearer TOKEN`";
+        ([(header::WWW_AUTHENTICATE, "Bearer")], problem(StatusCode::UNAUTHORIZED, error)).into_response()
     }
 }
 
@@ -217,18 +250,12 @@ fn json(code: StatusCode, value: &impl Serialize) -> Response {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn an_engine_that_hangs_is_not_alive() {
+    /// An admin side of an engine, and the directory with its token.
+    pub(in super::super) fn admin(engine: Handle) -> (Arc<Admin>, tempfile::TempDir) {
         let directory = tempfile::tempdir().expect("a directory");
-        let engine = Handle::hung();
-        let last = engine.pulse();
-        let after = |pause: Duration| is_alive(&engine, last + pause);
-        assert!(after(Duration::ZERO) && after(PULSE - Duration::from_secs(1)) && !after(PULSE));
-        assert!(is_alive(&engine, last - PULSE), "the clock went back");
-
         let token = Token::open(directory.path()).expect("a token");
         let registry = prometheus::Registry::new();
         let metrics = crate::serve::SecondaryMetrics::new(&registry).expect("metrics");
@@ -236,7 +263,18 @@ mod tests {
         let secondaries = Arc::new(secondaries);
         let metrics = crate::targets::TargetMetrics::new(&registry).expect("metrics");
         let targets = Arc::new(Targets::new(metrics, tokio::sync::mpsc::unbounded_channel().0));
-        let admin = Admin { engine, secondaries, targets, metrics: Metrics::new(registry), token };
-        assert_eq!(livez(State(Arc::new(admin))).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let metrics = Metrics::new(registry);
+        (Arc::new(Admin { engine, secondaries, targets, metrics, token }), directory)
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_hangs_is_not_alive() {
+        let engine = Handle::hung();
+        let last = engine.pulse();
+        let after = |pause: Duration| is_alive(&engine, last + pause);
+        assert!(after(Duration::ZERO) && after(PULSE - Duration::from_secs(1)) && !after(PULSE));
+        assert!(is_alive(&engine, last - PULSE), "the clock went back");
+        let (admin, _directory) = admin(engine);
+        assert_eq!(livez(State(admin)).await.status(), StatusCode::SERVICE_UNAVAILABLE);
     }
 }

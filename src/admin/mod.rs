@@ -2,9 +2,12 @@
 //! that an operator may say.
 
 mod api;
+mod body;
 mod export;
+mod headers;
 mod host;
 mod metrics;
+mod origin;
 mod server;
 pub mod status;
 mod token;
