@@ -15,6 +15,7 @@ use axum::routing::{get, post};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::events::{self, Streams};
 use super::metrics::Metrics;
 use super::status::{Status, records};
 use super::token::Token;
@@ -39,6 +40,8 @@ pub struct Admin {
     pub metrics: Metrics,
     /// What write requests have to carry.
     pub token: Token,
+    /// Who follows what happens.
+    pub streams: Streams,
 }
 
 /// Which holds an operator means; exactly one of the three.
@@ -90,6 +93,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/api/v1/status", get(status))
         .route("/api/v1/records", get(all_records))
         .route("/api/v1/export/{format}", get(export::get))
+        .route("/api/v1/events", get(events::get))
         .method_not_allowed_fallback(wrong_method)
         .merge(write)
         .route_layer(middleware::from_fn(own_pages))
@@ -263,8 +267,8 @@ pub(super) mod tests {
         let secondaries = Arc::new(secondaries);
         let metrics = crate::targets::TargetMetrics::new(&registry).expect("metrics");
         let targets = Arc::new(Targets::new(metrics, tokio::sync::mpsc::unbounded_channel().0));
-        let metrics = Metrics::new(registry);
-        (Arc::new(Admin { engine, secondaries, targets, metrics, token }), directory)
+        let (metrics, streams) = (Metrics::new(registry), Streams::new(Default::default()));
+        (Arc::new(Admin { engine, secondaries, targets, metrics, token, streams }), directory)
     }
 
     #[tokio::test]

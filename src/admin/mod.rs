@@ -3,6 +3,7 @@
 
 mod api;
 mod body;
+mod events;
 mod export;
 mod headers;
 mod host;
@@ -13,6 +14,7 @@ pub mod status;
 mod token;
 
 pub use api::{Admin, Count, Decision, PULSE, is_alive, router};
+pub use events::Streams;
 pub use metrics::{ArmStatistics, Metrics};
 pub use server::serve;
 pub use token::{TOKEN_FILE, Token};

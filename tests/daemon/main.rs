@@ -6,6 +6,7 @@ mod demo;
 mod discovery;
 mod encrypted;
 mod endpoints;
+mod events;
 mod failures;
 mod flow;
 mod limits;
