@@ -19,7 +19,7 @@ use super::events::{self, Streams};
 use super::metrics::Metrics;
 use super::status::{Status, records};
 use super::token::Token;
-use super::{body, export, headers, host, origin};
+use super::{body, export, headers, host, openapi, origin};
 use crate::serve::Secondaries;
 use crate::sync::{Command, Handle, Selection, Stopped};
 use crate::targets::Targets;
@@ -94,6 +94,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/api/v1/records", get(all_records))
         .route("/api/v1/export/{format}", get(export::get))
         .route("/api/v1/events", get(events::get))
+        .route("/api/v1/openapi.json", get(openapi::get))
         .method_not_allowed_fallback(wrong_method)
         .merge(write)
         .route_layer(middleware::from_fn(own_pages))
@@ -246,7 +247,7 @@ pub(super) fn problem(code: StatusCode, error: &str) -> Response {
     json(code, &serde_json::json!({ "error": error }))
 }
 
-fn json(code: StatusCode, value: &impl Serialize) -> Response {
+pub(super) fn json(code: StatusCode, value: &impl Serialize) -> Response {
     match serde_json::to_vec(value) {
         Ok(body) => (code, [(header::CONTENT_TYPE, "application/json")], body).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),

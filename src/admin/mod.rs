@@ -8,6 +8,7 @@ mod export;
 mod headers;
 mod host;
 mod metrics;
+mod openapi;
 mod origin;
 mod server;
 pub mod status;

@@ -11,6 +11,7 @@ mod failures;
 mod flow;
 mod limits;
 mod metrics;
+mod openapi;
 mod operator;
 mod persistence;
 mod primaries;
