@@ -1,4 +1,4 @@
-//! The routes: health, readiness, metrics, status, and the operator's words.
+//! The routes: health, readiness, metrics, status, the status page, and the operator's words.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::events::{self, Streams};
 use super::metrics::Metrics;
 use super::status::{Status, records};
 use super::token::Token;
-use super::{body, export, headers, host, openapi, origin};
+use super::{body, export, headers, host, openapi, origin, page};
 use crate::serve::Secondaries;
 use crate::sync::{Command, Handle, Selection, Stopped};
 use crate::targets::Targets;
@@ -95,6 +95,11 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/api/v1/export/{format}", get(export::get))
         .route("/api/v1/events", get(events::get))
         .route("/api/v1/openapi.json", get(openapi::get))
+        .route("/", get(page::get))
+        .route("/page.js", get(page::script))
+        .route("/page.css", get(page::style))
+        .route("/page/holds", post(page::holds))
+        .route("/page/poll", post(page::poll))
         .method_not_allowed_fallback(wrong_method)
         .merge(write)
         .route_layer(middleware::from_fn(own_pages))
@@ -151,8 +156,13 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
 }
 
 async fn status(State(admin): State<Arc<Admin>>) -> Response {
+    json(StatusCode::OK, &status_now(&admin))
+}
+
+/// The status of this moment.
+pub(super) fn status_now(admin: &Admin) -> Status {
     let secondaries = admin.secondaries.states(Timestamp::now());
-    json(StatusCode::OK, &Status::of(&admin.engine.view(), &secondaries, &admin.targets.states()))
+    Status::of(&admin.engine.view(), &secondaries, &admin.targets.states())
 }
 
 async fn all_records(State(admin): State<Arc<Admin>>) -> Response {

@@ -10,6 +10,7 @@ mod host;
 mod metrics;
 mod openapi;
 mod origin;
+mod page;
 mod server;
 pub mod status;
 mod token;

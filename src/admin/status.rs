@@ -378,21 +378,35 @@ impl FindingStatus {
 /// not told.
 #[must_use]
 pub fn records(view: &View) -> Vec<RecordStatus> {
+    each_record(view).collect()
+}
+
+/// The same, one after the other.
+pub(super) fn each_record(view: &View) -> impl Iterator<Item = RecordStatus> {
     let shares = view.generation.iter().flat_map(|g| g.shares.values());
-    shares
-        .flat_map(|share| {
-            share.placements().map(|(endpoint, name, placement)| RecordStatus {
-                name: name.clone(),
-                owner: placement.owner(name),
-                zone: placement.zone.clone(),
-                addresses: placement.addresses.clone(),
-                application: share.application.clone(),
-                endpoint: endpoint.clone(),
-                interface: placement.interface.clone(),
-                member: placement.member.clone(),
-                source: placement.source,
-                since: placement.since,
-            })
+    shares.flat_map(|share| {
+        share.placements().map(|(endpoint, name, placement)| RecordStatus {
+            name: name.clone(),
+            owner: placement.owner(name),
+            zone: placement.zone.clone(),
+            addresses: placement.addresses.clone(),
+            application: share.application.clone(),
+            endpoint: endpoint.clone(),
+            interface: placement.interface.clone(),
+            member: placement.member.clone(),
+            source: placement.source,
+            since: placement.since,
         })
-        .collect()
+    })
+}
+
+/// An age in its largest unit.
+#[must_use]
+pub fn age(since: Timestamp, now: Timestamp) -> String {
+    match now.duration_since(since).as_secs() {
+        seconds @ ..120 => format!("{} s", seconds.max(0)),
+        seconds @ ..7200 => format!("{} min", seconds / 60),
+        seconds @ ..172_800 => format!("{} h", seconds / 3600),
+        seconds => format!("{} days", seconds / 86_400),
+    }
 }

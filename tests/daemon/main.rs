@@ -13,6 +13,7 @@ mod limits;
 mod metrics;
 mod openapi;
 mod operator;
+mod page;
 mod persistence;
 mod primaries;
 mod readme;
