@@ -132,7 +132,7 @@ def live(browser) -> None:
         records = page.locator("#records tbody tr")
         had = records.count()
         name = ask("scale-out")
-        expect(page.locator("#records .name", has_text=name)).to_be_visible(timeout=30000)
+        expect(page.locator("#records .name", has_text=name)).to_be_visible()
         assert records.count() > had
         assert page.evaluate("window.notLoadedAgain"), "the page was loaded again"
         expect(token).to_be_focused()
@@ -155,7 +155,7 @@ def chosen_stays_chosen(browser) -> None:
         chosen = boxes.nth(1).get_attribute("value")
         boxes.nth(1).focus()
         at = page.locator("#at").inner_text()
-        expect(page.locator("#at")).not_to_have_text(at, timeout=30000)
+        expect(page.locator("#at")).not_to_have_text(at)
         expect(page.locator("#holds input[name=name]:checked")).to_have_value(chosen)
         expect(page.locator("#holds input[name=name]:checked")).to_be_focused()
         every = page.locator("#every input")
@@ -253,6 +253,8 @@ def foreign(browser, token: str) -> None:
 
 
 def main() -> None:
+    # Generous, because tests share the machine.
+    expect.set_options(timeout=30000)
     assert CHROMIUM, "chromium is not installed; scripts/test installs what tests need"
     DIRECTORY.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:

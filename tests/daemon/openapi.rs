@@ -60,12 +60,12 @@ async fn the_document_is_valid_and_the_daemon_does_what_it_says() {
         .args(["--header", &format!("Authorization: Bearer {}", token.trim())])
         // A stream does not end for long; it has a test of its own.
         .args(["--exclude-path", "/api/v1/events"])
-        .args(["--max-examples", "30", "--generation-database", "none", "--no-color"])
+        .args(["--max-examples", "30", "--generation-deterministic", "--no-color"])
         // Where it keeps what it found.
-        .current_dir(home.state())
+        .current_dir(home.path("."))
         .kill_on_drop(true);
     let output = timeout(PATIENCE, schemathesis.output()).await.expect("it ends").expect("it runs");
-    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let told = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{told}");
     assert!(told.contains("Tested: 10"), "{told}");
     assert_eq!(daemon.get("/livez").await.0, 200);
@@ -90,6 +90,9 @@ fn differences(document: &Value, schema: &Value, value: &Value, at: &str, found:
             }) {
                 return differences(document, choice, value, at, found);
             }
+            let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            let lacking = required.filter(|name| !fields.contains_key(*name));
+            found.extend(lacking.map(|name| format!("{at}.{name}, which is not there")));
             for (name, value) in fields {
                 match schema["properties"].get(name) {
                     Some(schema) => differences(document, schema, value, &format!("{at}.{name}"), found),
