@@ -1,24 +1,25 @@
-//! The routes: health, readiness, metrics, status, and the operator's words.
+//! The routes: health, readiness, metrics, status, the status page, and the operator's words.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::export;
-use super::host;
-use super::inquiry;
+use super::events::{self, Streams};
 use super::metrics::Metrics;
 use super::status::{Status, VerifyStatus, records};
 use super::token::Token;
+use super::{body, export, headers, host, inquiry, openapi, origin, page};
 use crate::propagation::Propagation;
 use crate::serve::Secondaries;
 use crate::sync::{Command, Handle, Selection, Stopped};
@@ -28,9 +29,6 @@ use crate::zones::{DnsName, ResourceId, Severity};
 
 /// The engine gives a pulse every second; without one for this long it hangs.
 pub const PULSE: Duration = Duration::from_secs(30);
-
-/// The largest request body: some thousand names.
-const BODY: usize = 1 << 20;
 
 /// What the routes work with.
 pub struct Admin {
@@ -48,6 +46,8 @@ pub struct Admin {
     pub metrics: Metrics,
     /// What write requests have to carry.
     pub token: Token,
+    /// Who follows what happens.
+    pub streams: Streams,
 }
 
 /// Which holds an operator means; exactly one of the three.
@@ -92,6 +92,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/api/v1/poll", post(poll))
         .route("/api/v1/holds/approve", post(approve))
         .route("/api/v1/holds/reject", post(reject))
+        .method_not_allowed_fallback(wrong_method)
         // Of these routes only: a layer would also guard paths that do not exist.
         .route_layer(middleware::from_fn_with_state(admin.clone(), authorize));
     let api = Router::new()
@@ -101,15 +102,27 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/api/v1/explain/{name}", get(inquiry::explain))
         .route("/api/v1/history", get(inquiry::history))
         .route("/api/v1/diff", get(inquiry::diff))
+        .route("/api/v1/events", get(events::get))
+        .route("/api/v1/openapi.json", get(openapi::get))
+        .route("/", get(page::get))
+        .route("/page.js", get(page::script))
+        .route("/page.css", get(page::style))
+        .route("/page/holds", post(page::holds))
+        .route("/page/poll", post(page::poll))
+        .method_not_allowed_fallback(wrong_method)
         .merge(write)
+        .route_layer(middleware::from_fn(own_pages))
         .route_layer(middleware::from_fn(own_host));
     // What monitoring asks for may be asked by any name.
     Router::new()
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .method_not_allowed_fallback(wrong_method)
         .merge(api)
-        .layer(DefaultBodyLimit::max(BODY))
+        .fallback(async || problem(StatusCode::NOT_FOUND, "there is nothing at this path"))
+        .layer(DefaultBodyLimit::max(body::LIMIT))
+        .layer(middleware::from_fn(headers::protect))
         .with_state(admin)
 }
 
@@ -152,11 +165,16 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
 }
 
 async fn status(State(admin): State<Arc<Admin>>) -> Response {
+    json(StatusCode::OK, &status_now(&admin))
+}
+
+/// The status of this moment.
+pub(super) fn status_now(admin: &Admin) -> Status {
     let secondaries = admin.secondaries.states(Timestamp::now());
     let mut status = Status::of(&admin.engine.view(), &secondaries, &admin.targets.states());
     status.propagation = admin.propagation.last().into_iter().map(Into::into).collect();
     status.verify = admin.verify.last().map(|last| VerifyStatus::of(&last));
-    json(StatusCode::OK, &status)
+    status
 }
 
 async fn all_records(State(admin): State<Arc<Admin>>) -> Response {
@@ -167,16 +185,34 @@ async fn poll(State(admin): State<Arc<Admin>>) -> Response {
     answer(admin.engine.ask(Command::Poll).await)
 }
 
-async fn approve(State(admin): State<Arc<Admin>>, body: axum::body::Bytes) -> Response {
-    decide(&body, async |selection| admin.engine.ask(|reply| Command::Approve(selection, reply)).await).await
+async fn approve(
+    State(admin): State<Arc<Admin>>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let act = async |selection| admin.engine.ask(|reply| Command::Approve(selection, reply)).await;
+    decide(&headers, body, act).await
 }
 
-async fn reject(State(admin): State<Arc<Admin>>, body: axum::body::Bytes) -> Response {
-    decide(&body, async |selection| admin.engine.ask(|reply| Command::Reject(selection, reply)).await).await
+async fn reject(
+    State(admin): State<Arc<Admin>>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let act = async |selection| admin.engine.ask(|reply| Command::Reject(selection, reply)).await;
+    decide(&headers, body, act).await
 }
 
-async fn decide(body: &[u8], act: impl AsyncFnOnce(Selection) -> Result<usize, Stopped>) -> Response {
-    match serde_json::from_slice::<Decision>(body) {
+async fn decide(
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+    act: impl AsyncFnOnce(Selection) -> Result<usize, Stopped>,
+) -> Response {
+    let body = match body::of(headers, "application/json", body) {
+        Ok(body) => body,
+        Err(refusal) => return *refusal,
+    };
+    match serde_json::from_slice::<Decision>(&body) {
         Ok(decision) => answer(act(decision.into()).await),
         Err(error) => problem(
             StatusCode::BAD_REQUEST,
@@ -205,16 +241,27 @@ async fn own_host(request: Request, next: Next) -> Response {
     }
 }
 
+/// Lets no request through that a page of another origin sent.
+async fn own_pages(request: Request, next: Next) -> Response {
+    if origin::is_foreign(request.method(), request.headers()) {
+        problem(StatusCode::FORBIDDEN, "a page of another origin sent this request; nothing was done")
+    } else {
+        next.run(request).await
+    }
+}
+
+async fn wrong_method() -> Response {
+    problem(StatusCode::METHOD_NOT_ALLOWED, "the path takes other methods; see the header `Allow`")
+}
+
 /// Lets only requests with the token through.
 async fn authorize(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
     let carried = request.headers().get(header::AUTHORIZATION);
     if carried.is_some_and(|value| admin.token.matches(value.as_bytes())) {
         next.run(request).await
     } else {
-        problem(
-            StatusCode::UNAUTHORIZED,
-            "send the token from admin.token in the state directory as `Authorization: Bearer TOKEN`",
-        )
+        let error = "send the token from admin.token in the state directory as `Authorization: Bearer TOKEN`";
+        ([(header::WWW_AUTHENTICATE, "Bearer")], problem(StatusCode::UNAUTHORIZED, error)).into_response()
     }
 }
 
@@ -230,18 +277,12 @@ pub(super) fn json(code: StatusCode, value: &impl Serialize) -> Response {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn an_engine_that_hangs_is_not_alive() {
+    /// An admin side of an engine, and the directory with its token.
+    pub(in super::super) fn admin(engine: Handle) -> (Arc<Admin>, tempfile::TempDir) {
         let directory = tempfile::tempdir().expect("a directory");
-        let engine = Handle::hung();
-        let last = engine.pulse();
-        let after = |pause: Duration| is_alive(&engine, last + pause);
-        assert!(after(Duration::ZERO) && after(PULSE - Duration::from_secs(1)) && !after(PULSE));
-        assert!(is_alive(&engine, last - PULSE), "the clock went back");
-
         let token = Token::open(directory.path()).expect("a token");
         let registry = prometheus::Registry::new();
         let propagation = Propagation::new(&registry).expect("metrics");
@@ -253,8 +294,21 @@ mod tests {
         let (deaths, _) = tokio::sync::mpsc::unbounded_channel();
         let targets = Arc::new(Targets::new(metrics, propagation.clone(), deaths.clone()));
         let verify = Arc::new(Verify::new(&registry, deaths).expect("metrics"));
-        let metrics = Metrics::new(registry);
-        let admin = Admin { engine, secondaries, targets, propagation, verify, metrics, token };
-        assert_eq!(livez(State(Arc::new(admin))).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let (metrics, streams) = (Metrics::new(registry), Streams::new(Default::default()));
+        (
+            Arc::new(Admin { engine, secondaries, targets, propagation, verify, metrics, token, streams }),
+            directory,
+        )
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_hangs_is_not_alive() {
+        let engine = Handle::hung();
+        let last = engine.pulse();
+        let after = |pause: Duration| is_alive(&engine, last + pause);
+        assert!(after(Duration::ZERO) && after(PULSE - Duration::from_secs(1)) && !after(PULSE));
+        assert!(is_alive(&engine, last - PULSE), "the clock went back");
+        let (admin, _directory) = admin(engine);
+        assert_eq!(livez(State(admin)).await.status(), StatusCode::SERVICE_UNAVAILABLE);
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -11,13 +12,17 @@ use super::api::{Admin, problem};
 use crate::sync::View;
 use crate::targets::export::{Format, export};
 
+/// It may be kept, and has to be asked for again.
+const KEPT: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-cache");
+
 /// The text with a strong entity tag (RFC 9110 section 8.8.3), or 304 for whoever has it.
 pub(super) async fn get(
     State(admin): State<Arc<Admin>>,
-    Path(word): Path<String>,
+    word: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Response {
-    let Some(format) = Format::of(&word) else {
+    // A path that is not UTF-8 names no format either.
+    let Some(format) = word.ok().and_then(|Path(word)| Format::of(&word)) else {
         let words = Format::ALL.map(Format::word).join(", ");
         return problem(StatusCode::NOT_FOUND, &format!("the formats are {words}"));
     };
@@ -34,11 +39,10 @@ fn answer(view: &View, format: Format, headers: &HeaderMap) -> Response {
     let tag = tag(&text);
     let has_it = headers.get_all(header::IF_NONE_MATCH).iter().any(|value| matches(value.as_bytes(), &tag));
     if has_it {
-        return (StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response();
+        return (StatusCode::NOT_MODIFIED, [(header::ETAG, tag.as_str()), KEPT]).into_response();
     }
     let kind = if format == Format::Json { "application/json" } else { "text/plain; charset=utf-8" };
-    let headers = [(header::CONTENT_TYPE, kind.to_owned()), (header::ETAG, tag)];
-    (headers, text).into_response()
+    ([(header::CONTENT_TYPE, kind), (header::ETAG, tag.as_str()), KEPT], text).into_response()
 }
 
 /// Half a SHA-256 of the content: equal exactly when the content is.

@@ -2,16 +2,23 @@
 //! that an operator may say.
 
 mod api;
+mod body;
+mod events;
 pub mod explain;
 mod export;
+mod headers;
 mod host;
 mod inquiry;
 mod metrics;
+mod openapi;
+mod origin;
+mod page;
 mod server;
 pub mod status;
 mod token;
 
 pub use api::{Admin, Count, Decision, PULSE, is_alive, router};
+pub use events::Streams;
 pub use inquiry::History;
 pub use metrics::{ArmStatistics, Metrics};
 pub use server::serve;

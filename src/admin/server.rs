@@ -16,8 +16,9 @@ use tokio_util::task::TaskTracker;
 /// How long a client may take for the head of a request, or be silent between two.
 const HEAD: Duration = Duration::from_secs(10);
 
-/// How long a connection may last.
-const LIFETIME: Duration = Duration::from_secs(120);
+/// How long a connection takes requests. An answer that is under way then, such as a stream of
+/// events, has as long again to come to its end.
+pub(super) const LIFETIME: Duration = Duration::from_secs(120);
 
 /// The pause after a failed `accept`, which with no file descriptors left fails at once, for ever.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -56,11 +57,73 @@ pub async fn serve(listener: TcpListener, router: Router, connections: usize, st
                     // What a client does not take within its time is not waited for.
                     let _ = tokio::time::timeout(PAUSE, connection).await;
                 }
-                () = sleep(LIFETIME) => {}
+                () = sleep(LIFETIME) => {
+                    connection.as_mut().graceful_shutdown();
+                    tokio::select! {
+                        _ = connection.as_mut() => {}
+                        () = stop.cancelled() => {
+                            let _ = tokio::time::timeout(PAUSE, connection).await;
+                        }
+                        () = sleep(LIFETIME) => {}
+                    }
+                }
             }
             drop(permit);
         });
     }
     tasks.close();
     tasks.wait().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use axum::body::Body;
+    use axum::routing::get;
+    use futures_util::stream;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// What a client reads of an answer that takes so long.
+    async fn read(length: Duration) -> (String, Duration) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let answer = get(move || async move {
+            Body::from_stream(stream::unfold(0, move |place| async move {
+                match place {
+                    0 => Some((Ok::<_, Infallible>("first"), 1)),
+                    1 => {
+                        sleep(length).await;
+                        Some((Ok("last"), 2))
+                    }
+                    _ => None,
+                }
+            }))
+        });
+        let stop = CancellationToken::new();
+        let server = tokio::spawn(serve(listener, Router::new().route("/", answer), 1, stop.clone()));
+        let start = Instant::now();
+        let mut client = TcpStream::connect(address).await.expect("connected");
+        client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("sent");
+        let mut text = String::new();
+        // A connection that is cut may be reset.
+        let _ = client.read_to_string(&mut text).await;
+        let took = start.elapsed();
+        stop.cancel();
+        server.await.expect("no panic");
+        (text, took)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_answer_comes_to_its_end_and_an_endless_one_is_cut() {
+        let (text, _) = read(LIFETIME + Duration::from_secs(100)).await;
+        assert!(text.ends_with("last\r\n0\r\n\r\n"), "{text}");
+        let (text, took) = read(LIFETIME * 100).await;
+        assert!(text.contains("first") && !text.contains("last"), "{text}");
+        assert_eq!(took.as_secs(), 2 * LIFETIME.as_secs());
+    }
 }

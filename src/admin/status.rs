@@ -458,14 +458,28 @@ impl FindingStatus {
 /// not told.
 #[must_use]
 pub fn records(view: &View) -> Vec<RecordStatus> {
+    each_record(view).collect()
+}
+
+/// The same, one after the other.
+pub(super) fn each_record(view: &View) -> impl Iterator<Item = RecordStatus> {
     let shares = view.generation.iter().flat_map(|g| g.shares.values().map(move |share| (g, share)));
-    shares
-        .flat_map(|(generation, share)| {
-            share.placements().map(move |(endpoint, name, placement)| {
-                record_status(generation, share, endpoint, name, placement)
-            })
+    shares.flat_map(|(generation, share)| {
+        share.placements().map(move |(endpoint, name, placement)| {
+            record_status(generation, share, endpoint, name, placement)
         })
-        .collect()
+    })
+}
+
+/// An age in its largest unit.
+#[must_use]
+pub fn age(since: Timestamp, now: Timestamp) -> String {
+    match now.duration_since(since).as_secs() {
+        seconds @ ..120 => format!("{} s", seconds.max(0)),
+        seconds @ ..7200 => format!("{} min", seconds / 60),
+        seconds @ ..172_800 => format!("{} h", seconds / 3600),
+        seconds => format!("{} days", seconds / 86_400),
+    }
 }
 
 /// A name at one endpoint, with where it came from.

@@ -61,8 +61,18 @@ impl Token {
     #[must_use]
     pub fn matches(&self, header: &[u8]) -> bool {
         let expected = self.header();
-        aws_lc_rs::constant_time::verify_slices_are_equal(expected.expose_secret().as_bytes(), header).is_ok()
+        is_equal(expected.expose_secret(), header)
     }
+
+    /// Whether this is the token itself, in the same way.
+    #[must_use]
+    pub fn is(&self, text: &[u8]) -> bool {
+        is_equal(self.0.expose_secret(), text)
+    }
+}
+
+fn is_equal(expected: &str, given: &[u8]) -> bool {
+    aws_lc_rs::constant_time::verify_slices_are_equal(expected.as_bytes(), given).is_ok()
 }
 
 #[cfg(test)]
@@ -75,6 +85,8 @@ mod tests {
         let token = Token::open(directory.path()).expect("makes one");
         let again = Token::open(directory.path()).expect("reads it");
         assert!(token.matches(again.header().expose_secret().as_bytes()));
+        assert!(token.is(again.0.expose_secret().as_bytes()));
+        assert!(!token.is(b"") && !token.is(b"0") && !token.is(again.header().expose_secret().as_bytes()));
         assert!(!token.matches(b"Bearer "));
         assert!(!token.matches(&b"Bearer 0".repeat(9)));
         fs::write(directory.path().join(TOKEN_FILE), "").expect("breaks it");

@@ -55,6 +55,7 @@ impl Client {
             .http
             .request(Method::POST, self.url(path))
             .header("authorization", token.header().expose_secret())
+            .header("content-type", "application/json")
             .body(body);
         let (status, body) = self.send(request).await?;
         if status.is_success() {

@@ -101,7 +101,7 @@ async fn show(arguments: &Arguments) -> Result<(), Failure> {
 
     say(&format!("simulated Azure Resource Manager   {}", simulator.base_url()));
     say(&format!("DNS, UDP and TCP                   {dns}"));
-    say(&format!("status, metrics                    http://{admin}/api/v1/status  http://{admin}/metrics"));
+    say(&format!("status, metrics                    http://{admin}/  http://{admin}/metrics"));
     say(&format!("configuration                      {}", file.display()));
     say(&format!("scenario {:<10}                {about}", arguments.scenario));
     say("");

@@ -6,10 +6,10 @@ use std::net::Ipv4Addr;
 use jiff::Timestamp;
 
 use super::knowledge::Source;
-use super::status::age;
 use super::table::table;
 use super::{Failure, Printed};
 use crate::admin::explain::{AtTarget, Explanation, Known};
+use crate::admin::status::age;
 use crate::targets::ledger_entries;
 use crate::zones::Form;
 

@@ -153,6 +153,7 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
         verify: verify.clone(),
         metrics: Metrics::new(registry),
         token,
+        streams: admin::Streams::new(stop.clone()),
     }));
     let admin_address = admin_listener.local_addr()?;
     let mut admin = tokio::spawn(admin::serve(admin_listener, routes, ADMIN_CONNECTIONS, stop.clone()));

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::client::Client;
 use super::table::table;
 use super::{ConfigArgument, Failure, Printed, block_on};
-use crate::admin::status::{RecordStatus, Status};
+use crate::admin::status::{RecordStatus, Status, age};
 use crate::zones::{Needs, Severity};
 
 #[derive(Debug, clap::Args)]
@@ -180,14 +180,4 @@ fn records(records: &[RecordStatus]) -> String {
 
 fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
     cells.map(str::to_owned).to_vec()
-}
-
-/// An age in its largest unit.
-pub(super) fn age(since: Timestamp, now: Timestamp) -> String {
-    match now.duration_since(since).as_secs() {
-        seconds @ ..120 => format!("{} s", seconds.max(0)),
-        seconds @ ..7200 => format!("{} min", seconds / 60),
-        seconds @ ..172_800 => format!("{} h", seconds / 3600),
-        seconds => format!("{} days", seconds / 86_400),
-    }
 }

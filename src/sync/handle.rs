@@ -82,4 +82,10 @@ impl Handle {
         let view = Arc::new(View::empty(Timestamp::UNIX_EPOCH));
         Self { events: mpsc::channel(1).0, view: watch::channel(view).1, pulse: Pulse::default() }
     }
+
+    /// The way to an engine that shows what the sender is told.
+    pub(crate) fn shown(view: View) -> (Self, watch::Sender<Arc<View>>) {
+        let (sender, view) = watch::channel(Arc::new(view));
+        (Self { events: mpsc::channel(1).0, view, pulse: Pulse::default() }, sender)
+    }
 }

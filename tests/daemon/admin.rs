@@ -64,3 +64,54 @@ async fn a_body_of_more_than_a_mebibyte_is_refused() {
     }
     assert_eq!(daemon.get("/livez").await.0, 200);
 }
+
+#[tokio::test]
+async fn a_page_of_another_origin_is_refused_and_every_error_is_json() {
+    let azure = Azure::start().await;
+    let home = Home::new(&azure);
+    let daemon = home.start().await;
+    daemon.shows(&azure).await;
+    let token = fs::read_to_string(home.state().join("admin.token")).expect("a token");
+    let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let ask = async |method: &str, path: &str, headers: &[(&str, &str)]| {
+        let method = method.parse().expect("a method");
+        let mut request = http.request(method, format!("http://{}{path}", daemon.admin));
+        request = request.header("authorization", format!("Bearer {}", token.trim())).body("\"all\"");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.send().await.expect("answered");
+        let code = response.status().as_u16();
+        assert_eq!(response.headers()["x-content-type-options"], "nosniff", "{path}");
+        if code >= 400 {
+            assert_eq!(response.headers()["content-type"], "application/json", "{path}");
+            let error: Value = response.json().await.expect("JSON");
+            assert!(error["error"].is_string(), "{path}: {error}");
+        }
+        code
+    };
+    let own = format!("http://{}", daemon.admin);
+    for headers in [&[][..], &[("origin", own.as_str())], &[("sec-fetch-site", "same-origin")]] {
+        assert_eq!(ask("POST", "/api/v1/poll", headers).await, 200, "{headers:?}");
+    }
+    for headers in
+        [[("origin", "http://evil.example")], [("origin", "null")], [("sec-fetch-site", "cross-site")]]
+    {
+        assert_eq!(ask("POST", "/api/v1/poll", &headers).await, 403, "{headers:?}");
+        assert_eq!(ask("POST", "/api/v1/holds/approve", &headers).await, 403, "{headers:?}");
+    }
+    for (method, path, code) in [
+        ("DELETE", "/api/v1/status", 405),
+        ("POST", "/metrics", 405),
+        ("GET", "/api/v1/poll", 405),
+        ("GET", "/nowhere", 404),
+        ("GET", "/api/v1/export/yaml", 404),
+        ("GET", "/api/v1/export/%ff", 404),
+    ] {
+        assert_eq!(ask(method, path, &[]).await, code, "{method} {path}");
+    }
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    assert_eq!(ask("POST", "/api/v1/holds/reject", &form).await, 415);
+    let json = [("content-type", "Application/JSON; charset=utf-8")];
+    assert_eq!(ask("POST", "/api/v1/holds/reject", &json).await, 200);
+}

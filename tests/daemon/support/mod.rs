@@ -36,3 +36,10 @@ pub(crate) fn program(name: &str) -> std::path::PathBuf {
         .find(|file| file.is_file())
         .unwrap_or_else(|| panic!("{name} is not installed; scripts/test installs what tests need"))
 }
+
+/// A program of the tests' own Python, or how to get it.
+pub(crate) fn python_program(name: &str) -> std::path::PathBuf {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/python/bin").join(name);
+    assert!(path.exists(), "{} is not there; scripts/test installs what tests need", path.display());
+    path
+}
