@@ -67,7 +67,7 @@ async fn the_document_is_valid_and_the_daemon_does_what_it_says() {
     let output = timeout(PATIENCE, schemathesis.output()).await.expect("it ends").expect("it runs");
     let told = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{told}");
-    assert!(told.contains("Tested: 10"), "{told}");
+    assert!(told.contains("Tested: 13"), "{told}");
     assert_eq!(daemon.get("/livez").await.0, 200);
 }
 
@@ -110,6 +110,7 @@ async fn every_field_is_described() {
     let home = home(&azure);
     let daemon = home.start().await;
     daemon.shows(&azure).await;
+    let hub = azure.hub();
     azure.lose_everything();
     let status = eventually("something in every list", async || {
         let status: Value = serde_json::from_str(&daemon.get("/api/v1/status").await.1).expect("JSON");
@@ -131,8 +132,11 @@ async fn every_field_is_described() {
         ("/api/v1/records", get("/api/v1/records").await),
         ("/api/v1/export/json", get("/api/v1/export/json").await),
         ("/readyz", get("/readyz").await),
+        ("/api/v1/history", get("/api/v1/history").await),
+        ("/api/v1/diff", get("/api/v1/diff?from=0&to=1").await),
+        ("/api/v1/explain", get(&format!("/api/v1/explain/{hub}")).await),
     ] {
-        let described = path.replace("/json", "/{format}");
+        let described = path.replace("/json", "/{format}").replace("/explain", "/explain/{name}");
         let schema =
             &document["paths"][described]["get"]["responses"]["200"]["content"]["application/json"]["schema"];
         assert!(schema.is_object(), "{path}");

@@ -5,26 +5,6 @@
 //! same words are said whether the daemon runs or not.
 
 mod absence;
-fn provenance(
-    generation: &Generation,
-    share: &Share,
-    endpoint: &ResourceId,
-    name: &DnsName,
-    placement: &Placement,
-    zones: &[Place],
-) -> Provenance {
-    let policy = match generation.publication.endpoints.get(&share.application) {
-        None => "all",
-        Some(EndpointPolicy::Prefer(_)) => "prefer",
-        Some(EndpointPolicy::BySubnet(_)) => "by-subnet",
-    };
-    Provenance {
-        record: record_status(generation, share, endpoint, name, placement),
-        policy: policy.to_owned(),
-        counts: zones.iter().any(|zone| zone.addresses.is_superset(&placement.addresses)),
-    }
-}
-
 #[cfg(test)]
 mod tests;
 
@@ -430,5 +410,25 @@ fn list(names: &BTreeSet<DnsName>) -> String {
     match names.len().saturating_sub(LISTED) {
         0 => named.join(", "),
         more => format!("{} and {more} more", named.join(", ")),
+    }
+}
+
+fn provenance(
+    generation: &Generation,
+    share: &Share,
+    endpoint: &ResourceId,
+    name: &DnsName,
+    placement: &Placement,
+    zones: &[Place],
+) -> Provenance {
+    let policy = match generation.publication.endpoints.get(&share.application) {
+        None => "all",
+        Some(EndpointPolicy::Prefer(_)) => "prefer",
+        Some(EndpointPolicy::BySubnet(_)) => "by-subnet",
+    };
+    Provenance {
+        record: record_status(generation, share, endpoint, name, placement),
+        policy: policy.to_owned(),
+        counts: zones.iter().any(|zone| zone.addresses.is_superset(&placement.addresses)),
     }
 }
