@@ -43,8 +43,9 @@ struct Cli {
 }
 
 const AFTER: &str = "\
-Exit codes: 0 success; 1 error; `plan` exits with 2 when something would change, `health` with 1 \
-when the daemon is not healthy.
+Exit codes: 0 success; 1 error; `plan` exits with 2 when something would change, `check-config \
+--online` with 2 when a right is missing without which polls still work, `health` with 1 when the daemon is not \
+healthy.
 
 Every key of the configuration can be set in the environment as well: \
 PRIVATELINK_DNS__SECTION__KEY, for example PRIVATELINK_DNS__AZURE__POLL_INTERVAL=10s.";
@@ -82,13 +83,11 @@ enum Command {
     },
     /// Check a configuration file and tell all that is wrong with it
     ///
-    /// Prints every error with file, line, key, what is wrong and what to write instead. Exit codes:
-    /// 0 the file is right, 1 it is not.
-    CheckConfig {
-        /// The file to check
-        #[arg(default_value = CONFIG)]
-        file: PathBuf,
-    },
+    /// Prints every error with file, line, key, what is wrong and what to write instead. With --online it
+    /// also asks Azure: for a token, and for everything that the daemon reads; what is refused is told with
+    /// the command that allows it. Exit codes: 0 all is right, 1 the file is wrong or polls would fail, 2
+    /// polls work, but a right is missing or could not be checked.
+    CheckConfig(check_config::Arguments),
     /// Show the running daemon's state
     ///
     /// Applications, zones with serials, held removals and findings, most important first.
@@ -168,7 +167,7 @@ pub fn main() -> ExitCode {
         Command::Plan(arguments) => plan::main(&arguments),
         Command::Apply(arguments) => target::apply(&arguments),
         Command::Target { action } => target::main(&action),
-        Command::CheckConfig { file } => check_config::main(&file),
+        Command::CheckConfig(arguments) => check_config::main(&arguments),
         Command::Status(arguments) => status::main(&arguments),
         Command::Approve(arguments) => decide::main(&arguments, decide::Word::Approve),
         Command::Reject(arguments) => decide::main(&arguments, decide::Word::Reject),
