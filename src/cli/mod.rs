@@ -7,6 +7,7 @@ mod demo;
 mod descriptors;
 mod export;
 mod health;
+mod init;
 mod logging;
 mod plan;
 mod recipe;
@@ -65,6 +66,11 @@ enum Command {
     /// `dig`, and plays a scenario: each step is told as it happens, with the time that it took to
     /// reach DNS. Needs no Azure, no configuration and no rights. Ctrl-C ends it.
     Demo(demo::Arguments),
+    /// Write a first configuration
+    ///
+    /// Asks what it has to know, or takes it from flags, checks the configuration as check-config does, and
+    /// prints what to do next. A file that configures anything is never overwritten.
+    Init(init::Arguments),
     /// Poll once and tell what would change
     ///
     /// Reads every application, compares what the daemon would accept with the stored generation,
@@ -149,6 +155,12 @@ impl Printed {
     }
 }
 
+/// The command line, for the manual pages.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Runs the command line.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -164,6 +176,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(arguments) => return run::main(&arguments.config),
         Command::Demo(arguments) => return demo::main(&arguments),
+        Command::Init(arguments) => init::main(&arguments),
         Command::Plan(arguments) => plan::main(&arguments),
         Command::Apply(arguments) => target::apply(&arguments),
         Command::Target { action } => target::main(&action),
@@ -177,7 +190,7 @@ pub fn main() -> ExitCode {
         Command::Tsig { action } => tsig::main(&action),
         Command::Completion { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "privatelink-dns", &mut script);
+            clap_complete::generate(shell, &mut command(), "privatelink-dns", &mut script);
             Ok(Printed::ok(String::from_utf8_lossy(&script).into_owned()))
         }
     };

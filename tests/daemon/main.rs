@@ -10,6 +10,7 @@ mod failures;
 mod flow;
 mod limits;
 mod metrics;
+mod newcomer;
 mod online;
 mod operator;
 mod persistence;
