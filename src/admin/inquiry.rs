@@ -41,6 +41,9 @@ impl History {
     }
 }
 
+/// The most that can be asked for; more than any history has.
+const LIMIT: usize = 1_000_000;
+
 /// What can be asked of `/api/v1/history`.
 #[derive(Deserialize)]
 pub(super) struct Limit {
@@ -94,7 +97,10 @@ pub(super) async fn history(
     query: Result<Query<Limit>, QueryRejection>,
 ) -> Response {
     let limit = match query {
-        Ok(Query(Limit { limit })) => limit.unwrap_or(usize::MAX),
+        Ok(Query(Limit { limit: Some(limit) })) if limit > LIMIT => {
+            return problem(StatusCode::BAD_REQUEST, &format!("limit has to be at most {LIMIT}"));
+        }
+        Ok(Query(Limit { limit })) => limit.unwrap_or(LIMIT),
         Err(rejection) => return problem(StatusCode::BAD_REQUEST, &rejection.body_text()),
     };
     let view = admin.engine.view();

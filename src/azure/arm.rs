@@ -99,6 +99,11 @@ impl ArmClient {
         Self(Arc::new(Shared { first_backoff: Duration::from_millis(1), ..shared }))
     }
 
+    /// How, and where, Azure Resource Manager is asked; for what is asked without a token.
+    pub(super) fn place(&self) -> (&Http, &Url) {
+        (&self.0.http, &self.0.base)
+    }
+
     /// Reads the resource.
     pub(super) async fn get<T: DeserializeOwned>(
         &self,

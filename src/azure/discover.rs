@@ -33,7 +33,8 @@ pub(super) async fn discover(
     Ok(taken)
 }
 
-fn scope(discovery: &Discovery) -> String {
+/// The path of the list.
+pub(super) fn scope(discovery: &Discovery) -> String {
     let group = discovery.resource_group.as_ref().map(|g| format!("/resourceGroups/{g}")).unwrap_or_default();
     format!("/subscriptions/{}{group}/providers/Microsoft.IoTCentral/iotApps", discovery.subscription)
 }

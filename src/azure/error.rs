@@ -174,6 +174,14 @@ impl ArmError {
         matches!(self.kind, ArmErrorKind::Forbidden { .. })
     }
 
+    /// The object id of the identity that was refused, when ARM tells it.
+    #[must_use]
+    pub fn principal(&self) -> Option<&str> {
+        let (_, rest) = self.details.message.as_deref()?.split_once("with object id '")?;
+        let (id, _) = rest.split_once('\'')?;
+        (id.len() == 36 && id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')).then_some(id)
+    }
+
     /// Whether ARM plainly refused (401, 403, 404), so that asking again soon changes nothing.
     #[must_use]
     pub fn is_refusal(&self) -> bool {

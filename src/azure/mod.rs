@@ -9,10 +9,12 @@
 //! an answer; `arm` makes one read, with retries, paging and the budget of its subscription;
 //! `token` keeps the bearer token that `credential` fetches.
 
+mod advice;
 mod arc;
 mod arm;
 mod assertion;
 mod budget;
+mod check;
 mod command;
 mod credential;
 mod discover;
@@ -25,6 +27,7 @@ mod observer;
 mod operation;
 mod payload;
 mod poll;
+mod probe;
 mod response;
 mod text;
 mod token;
@@ -37,10 +40,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+pub use check::{Reading, Readings};
 pub use error::{ArmError, ArmErrorDetails, ArmErrorKind};
 pub use http::SetupError;
 pub use observer::Observer;
 pub use operation::{IOT_CENTRAL_API_VERSION, NETWORK_API_VERSION, Operation};
+pub use probe::{Probe, Subscription};
 pub use token::TokenError;
 
 use crate::config;
@@ -135,6 +140,22 @@ impl Azure {
     /// When the list cannot be read to its end.
     pub async fn discover(&self, discovery: &config::Discovery) -> Result<BTreeSet<ResourceId>, ArmError> {
         discover::discover(&self.client, discovery).await
+    }
+
+    /// Makes every read of the application and its approved endpoints that a poll can need, whatever
+    /// becomes of the others.
+    pub async fn check(&self, application: &ResourceId) -> Readings {
+        check::check(&self.client, application).await
+    }
+
+    /// Makes the read of a discovery; the applications that it takes.
+    pub async fn check_discovery(&self, discovery: &config::Discovery) -> (Reading, BTreeSet<ResourceId>) {
+        check::check_discovery(&self.client, discovery).await
+    }
+
+    /// What Azure tells of a subscription without a token.
+    pub async fn probe(&self, subscription: &str) -> Probe {
+        probe::probe(&self.client, subscription).await
     }
 
     /// When the token in use ends; nothing before the first and after the last.

@@ -76,7 +76,8 @@ impl Operation {
     }
 
     /// What is read, in words.
-    pub(super) const fn words(self) -> &'static str {
+    #[must_use]
+    pub const fn words(self) -> &'static str {
         match self {
             Self::Application => "the application",
             Self::Applications => "the applications",

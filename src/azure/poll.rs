@@ -114,7 +114,7 @@ fn link_resource(properties: payload::LinkResource) -> LinkResource {
 
 /// Every endpoint of the list with its state. Of several connections of one endpoint an approved
 /// one counts, otherwise the last.
-fn connection_states(
+pub(super) fn connection_states(
     connections: &[payload::Connection],
     origin: &Origin,
 ) -> Result<BTreeMap<ResourceId, ConnectionState>, ArmError> {
@@ -189,7 +189,7 @@ async fn read_endpoint(
 
 /// State and resource of the connection to the application, from either array; without one, those
 /// of the first connection, which show where the endpoint leads instead.
-fn own_connection(
+pub(super) fn own_connection(
     application: &ResourceId,
     endpoint: &payload::Endpoint,
     origin: &Origin,
@@ -271,7 +271,7 @@ async fn read_zone_groups(client: &ArmClient, endpoint: &ResourceId) -> Result<V
 }
 
 /// The properties of the resource, which has to be the one that was asked for.
-async fn get<P: DeserializeOwned>(
+pub(super) async fn get<P: DeserializeOwned>(
     client: &ArmClient,
     operation: Operation,
     id: &ResourceId,
@@ -286,7 +286,7 @@ async fn get<P: DeserializeOwned>(
 }
 
 /// The properties of everything in the list `name` below the resource.
-async fn list<P: DeserializeOwned>(
+pub(super) async fn list<P: DeserializeOwned>(
     client: &ArmClient,
     operation: Operation,
     below: &ResourceId,

@@ -10,6 +10,7 @@ mod explain;
 mod export;
 mod health;
 mod history;
+mod init;
 mod knowledge;
 mod logging;
 mod plan;
@@ -49,7 +50,8 @@ struct Cli {
 
 const AFTER: &str = "\
 Exit codes: 0 success; 1 error; `plan` exits with 2 when something would change, `explain` \
-with 2 when no zone has the name, `verify` and `doctor` with 2 when something is wrong, `health` \
+with 2 when no zone has the name, `verify` and `doctor` with 2 when something is wrong, \
+`check-config --online` with 2 when a right is missing without which polls still work, `health` \
 with 1 when the daemon is not healthy.
 
 Every key of the configuration can be set in the environment as well: \
@@ -70,6 +72,11 @@ enum Command {
     /// `dig`, and plays a scenario: each step is told as it happens, with the time that it took to
     /// reach DNS. Needs no Azure, no configuration and no rights. Ctrl-C ends it.
     Demo(demo::Arguments),
+    /// Write a first configuration
+    ///
+    /// Asks what it has to know, or takes it from flags, checks the configuration as check-config does, and
+    /// prints what to do next. A file that configures anything is never overwritten.
+    Init(init::Arguments),
     /// Poll once and tell what would change
     ///
     /// Reads every application, compares what the daemon would accept with the stored generation,
@@ -88,13 +95,11 @@ enum Command {
     },
     /// Check a configuration file and tell all that is wrong with it
     ///
-    /// Prints every error with file, line, key, what is wrong and what to write instead. Exit codes:
-    /// 0 the file is right, 1 it is not.
-    CheckConfig {
-        /// The file to check
-        #[arg(default_value = CONFIG)]
-        file: PathBuf,
-    },
+    /// Prints every error with file, line, key, what is wrong and what to write instead. With --online it
+    /// also asks Azure: for a token, and for everything that the daemon reads; what is refused is told with
+    /// the command that allows it. Exit codes: 0 all is right, 1 the file is wrong or polls would fail, 2
+    /// polls work, but a right is missing or could not be checked.
+    CheckConfig(check_config::Arguments),
     /// Show the running daemon's state
     ///
     /// Applications, zones with serials, held removals and findings, most important first.
@@ -183,6 +188,12 @@ impl Printed {
     }
 }
 
+/// The command line, for the manual pages.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Runs the command line.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -198,10 +209,11 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(arguments) => return run::main(&arguments.config),
         Command::Demo(arguments) => return demo::main(&arguments),
+        Command::Init(arguments) => init::main(&arguments),
         Command::Plan(arguments) => plan::main(&arguments),
         Command::Apply(arguments) => target::apply(&arguments),
         Command::Target { action } => target::main(&action),
-        Command::CheckConfig { file } => check_config::main(&file),
+        Command::CheckConfig(arguments) => check_config::main(&arguments),
         Command::Status(arguments) => status::main(&arguments),
         Command::Approve(arguments) => decide::main(&arguments, decide::Word::Approve),
         Command::Reject(arguments) => decide::main(&arguments, decide::Word::Reject),
@@ -216,7 +228,7 @@ pub fn main() -> ExitCode {
         Command::Tsig { action } => tsig::main(&action),
         Command::Completion { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "privatelink-dns", &mut script);
+            clap_complete::generate(shell, &mut command(), "privatelink-dns", &mut script);
             Ok(Printed::ok(String::from_utf8_lossy(&script).into_owned()))
         }
     };

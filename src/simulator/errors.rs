@@ -7,6 +7,9 @@ use serde_json::json;
 use super::reply::Reply;
 use crate::zones::ResourceId;
 
+/// The tenant of every subscription.
+const TENANT: &str = "22222222-2222-2222-2222-222222222222";
+
 /// An error answer of ARM (`{"error":{"code","message"}}`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ArmError {
@@ -60,7 +63,7 @@ impl ArmError {
         }
         if self.status == 401 {
             let challenge = format!(
-                "Bearer authorization_uri=\"https://login.microsoftonline.com/\", error=\"invalid_token\", \
+                "Bearer authorization_uri=\"https://login.windows.net/{TENANT}\", error=\"invalid_token\", \
                  error_description=\"{}\"",
                 self.message.replace('"', "'")
             );
@@ -82,10 +85,11 @@ impl ArmError {
 
     /// 401: the token is of another tenant than the subscription.
     pub(super) fn wrong_tenant() -> Self {
-        let text = "The access token is from the wrong issuer 'https://sts.windows.net/\
-                    11111111-1111-1111-1111-111111111111/'. It must match the tenant \
-                    'https://sts.windows.net/22222222-2222-2222-2222-222222222222/' associated with this \
-                    subscription.";
+        let text = format!(
+            "The access token is from the wrong issuer 'https://sts.windows.net/\
+             11111111-1111-1111-1111-111111111111/'. It must match the tenant \
+             'https://sts.windows.net/{TENANT}/' associated with this subscription."
+        );
         Self::new(401, "InvalidAuthenticationTokenTenant", text)
     }
 

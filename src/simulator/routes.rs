@@ -74,7 +74,9 @@ pub(super) async fn serve(
         instant: Instant::now(),
         site: world.site(),
     };
-    let Answer { mut reply, operation, fault } = world.with(|world| answer(world, &ask));
+    let (Answer { mut reply, operation, fault }, clock) =
+        world.with(|world| (answer(world, &ask), ask.now + world.clock_ahead));
+    reply.headers.push(("date", clock.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()));
     let correlation_id = identify(&mut reply, headers, ask.now);
     world.requests().add(RequestRecord {
         sequence: 0,
@@ -153,6 +155,11 @@ fn issue(world: &mut World, ask: &Ask<'_>) -> Reply {
 /// A read of ARM without injected faults.
 fn read(world: &mut World, ask: &Ask<'_>, target: Option<&Target>) -> Reply {
     let subscription = target.map_or("", Target::subscription);
+    if ask.authorization.is_none()
+        && let Some(error) = stranger(world, ask.path)
+    {
+        return error.reply();
+    }
     let remaining = match world.tokens.check(ask.authorization, ask.now) {
         Err(error) => return error.reply(),
         Ok(()) => world.throttle.as_mut().map_or(Ok(REMAINING_READS), |limit| limit.take(ask.instant)),
@@ -163,6 +170,14 @@ fn read(world: &mut World, ask: &Ask<'_>, target: Option<&Target>) -> Reply {
     };
     let reply = resource(world, ask, target).unwrap_or_else(|error| error.reply());
     reply.with("x-ms-ratelimit-remaining-subscription-global-reads", remaining)
+}
+
+/// What a request for a subscription without a token is told of subscriptions that do not exist; of
+/// others the tenant is in the challenge (as packer and Microsoft's EventHubs library expect).
+fn stranger(world: &World, path: &str) -> Option<ArmError> {
+    let subscription = path.strip_prefix("/subscriptions/").filter(|rest| !rest.contains('/'))?;
+    let is_known = world.groups.iter().any(|(known, _)| known.eq_ignore_ascii_case(subscription));
+    (!is_known).then(|| ArmError::subscription_not_found(subscription))
 }
 
 fn resource(world: &World, ask: &Ask<'_>, target: Option<&Target>) -> Result<Reply, ArmError> {

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::num::NonZeroUsize;
 
+use jiff::SignedDuration;
+
 use super::{Faults, Throttle, Tokens};
 use crate::zones::ResourceId;
 
@@ -30,6 +32,8 @@ pub struct World {
     pub tokens: Tokens,
     /// What goes wrong.
     pub faults: Faults,
+    /// By how much the service's clock is ahead of this machine's, as the header `Date` tells it.
+    pub clock_ahead: SignedDuration,
     /// Source of ids and names, so that equal seeds give equal worlds.
     pub(super) random: fastrand::Rng,
     /// The last host number given out in each /24.
@@ -49,6 +53,7 @@ impl World {
             throttle: None,
             tokens: Tokens::default(),
             faults: Faults::default(),
+            clock_ahead: SignedDuration::ZERO,
             random: fastrand::Rng::with_seed(seed),
             hosts: BTreeMap::new(),
         }

@@ -12,14 +12,14 @@ use tokio::time::timeout;
 use crate::support::home::BINARY;
 use crate::support::{DEADLINE, eventually};
 
-struct Demo {
+pub(crate) struct Demo {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
     said: Vec<String>,
 }
 
 impl Demo {
-    fn start(arguments: &[&str]) -> Self {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
         let mut command = Command::new(BINARY);
         // What is meant for whoever runs it is not passed on.
         command.env("PRIVATELINK_DNS__DNS__LISTEN", "192.0.2.1:53").env("NOTIFY_SOCKET", "/nowhere");
@@ -30,7 +30,7 @@ impl Demo {
     }
 
     /// Reads until a line has the text.
-    async fn until(&mut self, text: &str) {
+    pub(crate) async fn until(&mut self, text: &str) {
         loop {
             let line = timeout(DEADLINE, self.lines.next_line()).await;
             let line = line.unwrap_or_else(|_| panic!("no {text:?} in {:#?}", self.said)).expect("text");
@@ -43,9 +43,15 @@ impl Demo {
     }
 
     /// The daemon's configuration.
-    fn file(&self) -> String {
+    pub(crate) fn file(&self) -> String {
         let file = self.said.iter().find_map(|line| line.strip_prefix("configuration"));
         file.expect("a file").trim().to_owned()
+    }
+
+    /// What stands behind a text at the beginning of a line.
+    pub(crate) fn word(&self, head: &str) -> String {
+        let rest = self.said.iter().find_map(|line| line.strip_prefix(head));
+        rest.unwrap_or_else(|| panic!("no {head:?} in {:#?}", self.said)).trim().to_owned()
     }
 
     /// The processes that it started.
@@ -62,12 +68,12 @@ impl Demo {
     }
 
     /// Reads the rest and waits for the end.
-    async fn ended(&mut self) -> ExitStatus {
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
         self.until("ended").await;
         timeout(DEADLINE, self.child.wait()).await.expect("it ends").expect("a status")
     }
 
-    fn interrupt(&self, signal: Signal) {
+    pub(crate) fn interrupt(&self, signal: Signal) {
         let id = Pid::from_raw(self.child.id().expect("it runs").cast_signed()).expect("a process id");
         kill_process(id, signal).expect("the demo runs");
     }

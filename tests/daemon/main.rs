@@ -14,6 +14,8 @@ mod flow;
 mod limits;
 mod metrics;
 mod monitoring;
+mod newcomer;
+mod online;
 mod openapi;
 mod operator;
 mod page;
