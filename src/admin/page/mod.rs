@@ -3,6 +3,7 @@
 //! `page.js` only asks for the page again when an event says that something changed. The forms are
 //! answered in `forms`.
 
+mod checks;
 mod forms;
 mod html;
 mod objects;
@@ -78,6 +79,8 @@ fn page(status: &Status, view: &View, message: Option<&Message>, host: &str) -> 
     objects::records(&mut html, view);
     objects::targets(&mut html, status);
     objects::secondaries(&mut html, status);
+    checks::propagation(&mut html, status);
+    checks::verify(&mut html, status);
     sections::history(&mut html, view, status.at);
     sections::poll(&mut html);
     html.raw("</main>\n<footer>\n<p>For programs: <a href=\"/api/v1/status\">status</a>, ");

@@ -28,7 +28,7 @@ fn resource(html: &mut Html, id: &ResourceId) {
 }
 
 /// A badge for a state.
-fn badge(html: &mut Html, class: &'static str, word: &'static str) {
+pub(super) fn badge(html: &mut Html, class: &'static str, word: &'static str) {
     html.raw("<span class=\"badge ").raw(class).raw("\">").raw(word).raw("</span>");
 }
 

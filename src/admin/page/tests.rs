@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::*;
-use crate::admin::status::{FindingStatus, HoldStatus, TargetProblem, TargetStatus};
+use crate::admin::status::{
+    FindingStatus, HoldStatus, PropagationStatus, TargetProblem, TargetStatus, VerifyStatus,
+};
 use crate::targets::tests::generation;
+use crate::verify::Problem;
 use crate::zones::{Absence, EndpointShare, FindingKind, Needs, Share};
 
 const EVIL: &str = "<script>alert(1)</script>\"'&";
@@ -66,9 +69,33 @@ fn what_others_say_is_text() {
         planned: None,
         error: Some(TargetProblem { since: Timestamp::UNIX_EPOCH, message: EVIL.to_owned() }),
     });
+    status.propagation.push(PropagationStatus {
+        to: EVIL.to_owned(),
+        generation: 7,
+        seen: Timestamp::UNIX_EPOCH,
+        seconds: None,
+    });
+    status.verify = Some(VerifyStatus {
+        at: Timestamp::UNIX_EPOCH,
+        seconds: 1.0,
+        servers: Vec::new(),
+        problems: vec![Problem {
+            severity: Severity::Error,
+            check: EVIL.to_owned(),
+            subject: EVIL.to_owned(),
+            server: Some(EVIL.to_owned()),
+            application: None,
+            seen: EVIL.to_owned(),
+            expected: EVIL.to_owned(),
+            remedy: EVIL.to_owned(),
+        }],
+    });
     let page = page(&status, &view, None, EVIL);
     assert_eq!(count(&page, "<script"), 1, "only our own");
-    assert!(count(&page, "&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#39;&amp;") > 6, "{page}");
+    assert!(count(&page, "&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#39;&amp;") > 13, "{page}");
+    for (section, words) in [("propagation", "under way"), ("verify", "What is wrong")] {
+        assert!(page.contains(&format!("<section id=\"{section}\"")) && page.contains(words), "{page}");
+    }
     assert!(page.contains("<title>NOT READY · ") || page.contains("<title>1 error · "), "{page}");
     assert!(page.contains("docs/runbook.md#poll-failed"), "{page}");
 }
