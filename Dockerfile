@@ -1,8 +1,12 @@
 # Build: docker build -t privatelink-dns .
 # Run:   see "Docker" in README.md
 
+# The images that it is built in and made of, for mirrors of registries.
+ARG BUILDER=rust:1-bookworm
+ARG BASE=gcr.io/distroless/cc-debian12:nonroot
+
 # bookworm on both sides: the binary is linked to the C library that it will run with.
-FROM rust:1-bookworm AS builder
+FROM ${BUILDER} AS builder
 WORKDIR /build
 COPY . .
 # aws-lc-rs compiles C with the compiler of the image; nothing else has to be installed.
@@ -13,7 +17,7 @@ RUN install -d -m 0700 /state
 # distroless/cc has what the binary needs, glibc, libgcc and the CA certificates, and nothing that
 # an attacker could use: no shell, no package manager. debian:bookworm-slim would be three times the
 # size and need ca-certificates on top.
-FROM gcr.io/distroless/cc-debian12:nonroot
+FROM ${BASE}
 COPY --from=builder /build/target/release/privatelink-dns /usr/bin/privatelink-dns
 # 65532 is the image's user "nonroot".
 COPY --from=builder --chown=65532:65532 /state /var/lib/privatelink-dns

@@ -207,6 +207,8 @@ async fn the_scripts_follow_the_names() {
 fn the_role_allows_what_is_read_and_no_more() {
     let role = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/azure/role.json"));
     let role: serde_json::Value = serde_json::from_str(role).expect("JSON");
+    // What the commands of check-config --online assign.
+    assert_eq!(role["Name"], "IoT Central private DNS reader");
     let allowed = role["Actions"].as_array().expect("actions").iter();
     let allowed: BTreeSet<_> = allowed.map(|action| action.as_str().expect("text")).collect();
     let needed: BTreeSet<_> = Operation::ALL.into_iter().map(Operation::action).collect();

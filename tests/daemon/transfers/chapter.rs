@@ -21,7 +21,8 @@ async fn its_commands_work_on_its_configuration() {
         fs::create_dir_all(directory.path().join(path)).expect("a directory");
     }
     for (name, text) in [
-        ("groupadd", "exit 0".to_owned()),
+        ("id", "exit 1".to_owned()),
+        ("useradd", "exit 0".to_owned()),
         ("chgrp", "exit 0".to_owned()),
         ("privatelink-dns", format!("exec {BINARY} \"$@\"")),
     ] {
