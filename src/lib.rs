@@ -12,6 +12,8 @@ mod files;
 mod obituary;
 pub mod propagation;
 pub mod serve;
+#[cfg(test)]
+mod simulation;
 pub mod simulator;
 pub mod store;
 pub mod sync;

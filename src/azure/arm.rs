@@ -233,7 +233,7 @@ impl Shared {
             .header(ACCEPT, "application/json")
             .header("x-ms-client-request-id", &request_id)
             .header("x-ms-return-client-request-id", "true");
-        let response = match request.send().await {
+        let response = match self.http.send(request).await {
             Ok(response) => response,
             Err(error) => {
                 self.observer.request(read.operation, 0);

@@ -1,6 +1,6 @@
 //! A server with canned answers for the tests of this room.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,10 +12,14 @@ use axum::http::{HeaderMap, Response, StatusCode};
 use secrecy::SecretString;
 use serde_json::json;
 
+use jiff::Timestamp;
+
 use super::arm::ArmClient;
+use super::error::ArmError;
 use super::http::Http;
 use super::observer::Observer;
 use super::token::{NewToken, TokenError, TokenSource, Tokens};
+use crate::zones::{Observation, ResourceId};
 
 /// One answer.
 #[derive(Clone)]
@@ -151,6 +155,53 @@ impl Fake {
 /// Clients with this limit for a request.
 pub(super) fn http(limit: Duration) -> Http {
     Http::new(limit, None).expect("clients")
+}
+
+/// Answers requests without a network, at once.
+#[derive(Clone)]
+pub(crate) struct Inside(Arc<Answers>);
+
+type Answers = dyn Fn(&reqwest::Request) -> Option<Response<Vec<u8>>> + Send + Sync;
+
+impl std::fmt::Debug for Inside {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Inside")
+    }
+}
+
+impl Inside {
+    /// Nothing stands for a connection that cannot be made.
+    pub(super) fn answer(&self, request: reqwest::Request) -> Result<reqwest::Response, reqwest::Error> {
+        match (self.0)(&request) {
+            Some(response) => Ok(response.into()),
+            None => Err(reqwest::Client::new().get("http://").build().expect_err("no host")),
+        }
+    }
+}
+
+/// Polls of an Azure that answers inside this process.
+pub(crate) struct Pollable(ArmClient);
+
+impl Pollable {
+    pub(crate) fn new(
+        answer: impl Fn(&reqwest::Request) -> Option<Response<Vec<u8>>> + Send + Sync + 'static,
+    ) -> Self {
+        let limit = Duration::from_secs(20);
+        let mut http = http(limit);
+        http.inside = Some(Inside(Arc::new(answer)));
+        let tokens = Arc::new(Tokens::new(Box::new(Numbered::default()), |_| {}));
+        Self(ArmClient::new(http, "http://127.0.0.1:1", tokens, limit, Arc::new(())).expect("a client"))
+    }
+
+    /// As [`super::Azure::poll`], at a given time.
+    pub(crate) async fn poll(
+        &self,
+        application: &ResourceId,
+        known: &BTreeSet<ResourceId>,
+        now: Timestamp,
+    ) -> Result<Observation, ArmError> {
+        super::poll::poll(&self.0, application, known, || now).await
+    }
 }
 
 #[derive(Default)]

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reqwest::{Certificate, Client, ClientBuilder, Response, Url, redirect};
+use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, Response, Url, redirect};
 
 use super::text::with_causes;
 
@@ -58,6 +58,9 @@ pub enum SetupError {
 pub(super) struct Http {
     outside: Client,
     direct: Client,
+    /// Answers in place of the network.
+    #[cfg(test)]
+    pub(super) inside: Option<super::fake::Inside>,
 }
 
 /// Why a body was not read to its end.
@@ -113,12 +116,28 @@ impl Http {
         };
         let build =
             |builder: ClientBuilder| builder.build().map_err(|error| SetupError::Tls(with_causes(&error)));
-        Ok(Self { outside: build(builder())?, direct: build(builder().no_proxy())? })
+        Ok(Self {
+            outside: build(builder())?,
+            direct: build(builder().no_proxy())?,
+            #[cfg(test)]
+            inside: None,
+        })
     }
 
     /// The client for `url`: without proxy when it is plain HTTP or this machine.
     pub(super) fn client(&self, url: &Url) -> &Client {
         if url.scheme() == "http" || is_loopback(url) { &self.direct } else { &self.outside }
+    }
+}
+
+impl Http {
+    /// Sends a request of one of the clients.
+    pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, reqwest::Error> {
+        #[cfg(test)]
+        if let Some(inside) = &self.inside {
+            return inside.answer(request.build()?);
+        }
+        request.send().await
     }
 }
 

@@ -20,7 +20,7 @@ mod credential;
 mod discover;
 mod error;
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 mod files;
 mod http;
 mod observer;

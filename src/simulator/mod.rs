@@ -156,6 +156,24 @@ impl WorldHandle {
     fn site(&self) -> &Site {
         &self.0.site
     }
+
+    /// A world without a server, for simulations inside one process.
+    #[cfg(test)]
+    pub(crate) fn detached(world: World) -> Self {
+        let site = Site::of(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
+        Self(Arc::new(Shared { world: Mutex::new(world), requests: RequestLog::default(), site }))
+    }
+
+    /// The answer to a read, at once; nothing when the connection would break or hang.
+    #[cfg(test)]
+    pub(crate) fn read(
+        &self,
+        url: &reqwest::Url,
+        headers: &axum::http::HeaderMap,
+        now: jiff::Timestamp,
+    ) -> Option<axum::http::Response<Vec<u8>>> {
+        routes::read_inside(self, url, headers, now)
+    }
 }
 
 /// Where the simulator is found, under its own name and under one that no client may trust.

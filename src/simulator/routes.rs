@@ -93,6 +93,37 @@ pub(super) async fn serve(
     reply.send(&connection).await
 }
 
+/// What [`serve`] would send, without a connection.
+#[cfg(test)]
+pub(super) fn read_inside(
+    world: &WorldHandle,
+    url: &reqwest::Url,
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> Option<axum::http::Response<Vec<u8>>> {
+    let ask = Ask {
+        method: &Method::GET,
+        path: &percent_decode_str(url.path()).decode_utf8_lossy(),
+        query: url.query().unwrap_or_default(),
+        pairs: url.query_pairs().into_owned().collect(),
+        authorization: header(headers, "authorization"),
+        identity_header: None,
+        now,
+        instant: Instant::now(),
+        site: world.site(),
+    };
+    let Answer { reply, .. } = world.with(|world| answer(world, &ask));
+    if reply.delivery != Delivery::Whole {
+        return None;
+    }
+    let mut response = axum::http::Response::builder().status(reply.status);
+    response = response.header("content-type", &reply.content_type);
+    for (name, value) in &reply.headers {
+        response = response.header(*name, value);
+    }
+    Some(response.body(reply.body).expect("a response"))
+}
+
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }

@@ -15,6 +15,8 @@ mod metrics;
 mod reload;
 mod replace;
 mod rfc2136;
+#[cfg(test)]
+pub(crate) use rfc2136::tests::simulated::{Fate, SimulatedTarget};
 mod state;
 mod task;
 #[cfg(test)]

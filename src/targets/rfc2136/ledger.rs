@@ -251,6 +251,8 @@ impl Book {
                     true
                 }
                 (State::Adding, false) => {
+                    // The clock went back: the message is no older than that.
+                    entry.at = entry.at.min(now);
                     let age = Duration::try_from(now.duration_since(entry.at)).unwrap_or_default();
                     age < UNDER_WAY
                 }

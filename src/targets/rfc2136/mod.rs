@@ -19,7 +19,7 @@ mod send;
 mod session;
 mod talk;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 use std::mem;

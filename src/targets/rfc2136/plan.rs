@@ -178,8 +178,10 @@ fn has_other_ttl(page: &Page, wanted: &BTreeSet<Ipv4Addr>, ttl: u32) -> bool {
 
 fn is_due(page: &Page, wanted: &BTreeSet<Ipv4Addr>, rules: Rules) -> bool {
     let Some(refresh) = rules.refresh.filter(|_| is_written(page, wanted)) else { return false };
-    let age = |at: Timestamp| Duration::try_from(rules.now.duration_since(at)).unwrap_or_default();
-    page.records.values().any(|entry| age(entry.at) >= refresh)
+    // From a time to come: the clock went back, and the age is not known.
+    let is_old =
+        |at: Timestamp| Duration::try_from(rules.now.duration_since(at)).is_ok_and(|age| age >= refresh);
+    page.records.values().any(|entry| entry.at > rules.now || is_old(entry.at))
 }
 
 /// Whether what stays of a name was written by us.

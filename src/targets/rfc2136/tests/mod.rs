@@ -1,3 +1,5 @@
 //! What plans promise, whatever happens.
 
 mod plan;
+mod server;
+pub(crate) mod simulated;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use proptest::prelude::*;
 
+use super::server::Server;
 use crate::targets::rfc2136::ledger::{Book, Ledger, Origin, Reach, State};
 use crate::targets::rfc2136::plan::{
     Desired, Holding, Hosted, Obstacle, Plan, Rules, concerned, guess, plan,
@@ -41,47 +42,6 @@ fn desired(names: &[(&str, &[u8])]) -> Desired {
 
 fn hosted() -> Hosted {
     Hosted { zones: [name("z.example"), name("b.z.example")].into(), broken: BTreeMap::new() }
-}
-
-/// A server: names with their addresses, and names that have records of other types.
-#[derive(Debug, Clone, Default)]
-struct Server(BTreeMap<DnsName, Holding>, BTreeSet<DnsName>);
-
-impl Server {
-    fn held(&self, owner: &DnsName) -> Holding {
-        self.0.get(owner).cloned().unwrap_or_default()
-    }
-
-    fn of(names: &[(&str, &[u8])]) -> Self {
-        let holding = |last: &[u8]| Holding { addresses: addresses(last), ttl: 60, ..Holding::default() };
-        Self(names.iter().map(|(owner, last)| (name(owner), holding(last))).collect(), BTreeSet::new())
-    }
-
-    /// What it holds at the names of desire and ledger.
-    fn look(&self, desired: &Desired, book: &Book) -> BTreeMap<DnsName, Holding> {
-        let names = desired.names.keys().chain(book.names().map(|(owner, _)| owner));
-        names.map(|owner| (owner.clone(), self.held(owner))).collect()
-    }
-
-    /// Takes a message, all of it or nothing.
-    fn update(&mut self, changes: &[NameChange]) -> bool {
-        let holds = |change: &NameChange| {
-            let held = self.held(&change.owner);
-            let is_free = held.obstacle.is_none() && !(change.is_unused && self.1.contains(&change.owner));
-            held.addresses == change.before && (!change.before.is_empty() || is_free)
-        };
-        if !changes.iter().all(holds) {
-            return false;
-        }
-        for change in changes {
-            let held = self.0.entry(change.owner.clone()).or_default();
-            held.addresses = change.after();
-            if !change.add.is_empty() {
-                held.ttl = change.ttl;
-            }
-        }
-        true
-    }
 }
 
 /// A look, the settling of intents, and a plan.
