@@ -28,6 +28,8 @@ pub enum Place {
     Target(String),
     /// A secondary that has all of the generation's zones.
     Secondary(String),
+    /// A resolver of `[verify]` that knows every name rightly.
+    Resolver(String),
 }
 
 impl fmt::Display for Place {
@@ -36,6 +38,7 @@ impl fmt::Display for Place {
             Self::Answer => f.write_str("answer"),
             Self::Target(name) => write!(f, "target:{name}"),
             Self::Secondary(name) => write!(f, "secondary:{name}"),
+            Self::Resolver(name) => write!(f, "resolver:{name}"),
         }
     }
 }
@@ -147,8 +150,8 @@ impl Propagation {
     pub fn new(registry: &Registry) -> prometheus::Result<Self> {
         let options = HistogramOpts::new(
             "privatelink_dns_propagation_duration_seconds",
-            "Seconds from the end of the poll that saw a change until it was answered here, held by a target, or \
-             had by a secondary.",
+            "Seconds from the end of the poll that saw a change until it was answered here, held by a target, had \
+             by a secondary, or known to a resolver of [verify].",
         );
         let seconds = HistogramVec::new(options.buckets(BUCKETS.to_vec()), &["to"])?;
         registry.register(Box::new(seconds.clone()))?;

@@ -293,7 +293,7 @@ pub(super) mod tests {
         let metrics = crate::targets::TargetMetrics::new(&registry).expect("metrics");
         let (deaths, _) = tokio::sync::mpsc::unbounded_channel();
         let targets = Arc::new(Targets::new(metrics, propagation.clone(), deaths.clone()));
-        let verify = Arc::new(Verify::new(&registry, deaths).expect("metrics"));
+        let verify = Arc::new(Verify::new(&registry, propagation.clone(), deaths).expect("metrics"));
         let (metrics, streams) = (Metrics::new(registry), Streams::new(Default::default()));
         (
             Arc::new(Admin { engine, secondaries, targets, propagation, verify, metrics, token, streams }),

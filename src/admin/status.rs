@@ -206,7 +206,7 @@ pub struct VerifyStatus {
 /// The last change that a poll brought, at one place.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PropagationStatus {
-    /// The place: `answer`, `target:NAME` or `secondary:NAME`.
+    /// The place: `answer`, `target:NAME`, `secondary:NAME` or `resolver:WHO`.
     pub to: String,
     /// The generation that the change made.
     pub generation: u64,

@@ -1,7 +1,7 @@
 //! A server with canned answers for the tests of this room.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -186,8 +186,10 @@ impl Pollable {
     pub(crate) fn new(
         answer: impl Fn(&reqwest::Request) -> Option<Response<Vec<u8>>> + Send + Sync + 'static,
     ) -> Self {
+        // Making clients takes longer than a thousand polls.
+        static HTTP: OnceLock<Http> = OnceLock::new();
         let limit = Duration::from_secs(20);
-        let mut http = http(limit);
+        let mut http = HTTP.get_or_init(|| http(limit)).clone();
         http.inside = Some(Inside(Arc::new(answer)));
         let tokens = Arc::new(Tokens::new(Box::new(Numbered::default()), |_| {}));
         Self(ArmClient::new(http, "http://127.0.0.1:1", tokens, limit, Arc::new(())).expect("a client"))

@@ -96,7 +96,7 @@ async fn run(file: &Path, mut config: Arc<Config>, filter: &Filter) -> Result<()
     let surroundings = Surroundings::new(&config)?;
     let target_metrics = TargetMetrics::new(&registry)?;
     let targets = Arc::new(Targets::new(target_metrics, propagation.clone(), deaths_sender.clone()));
-    let verify = Arc::new(Verify::new(&registry, deaths_sender.clone())?);
+    let verify = Arc::new(Verify::new(&registry, propagation.clone(), deaths_sender.clone())?);
     let prepared = Prepared::new(config.clone()).await?;
     let transfers = Arc::new(Transfers::new(&config.transfer, secondaries.records())?);
     let image = Arc::new(Image::default());

@@ -67,6 +67,12 @@ pub struct ServerReport {
     pub unanswered: usize,
 }
 
+impl ServerReport {
+    const fn is_right(&self) -> bool {
+        self.wrong == 0 && self.unanswered == 0
+    }
+}
+
 /// A public name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct NameReport {
@@ -159,6 +165,18 @@ impl Report {
         // They are in the order of the facts' map.
         let at = self.names.binary_search_by(|name| name.name.cmp(public)).ok()?;
         self.names.get_mut(at)
+    }
+
+    /// Whether a resolver, as it is configured, knows every name rightly; all of its servers when it stands
+    /// for several. Nothing when it stands for none.
+    pub(super) fn is_known_at(&self, configured: &str) -> Option<bool> {
+        let mut servers = self.servers.iter().filter(|server| server.configured == configured).peekable();
+        servers.peek().is_some().then(|| servers.all(ServerReport::is_right))
+    }
+
+    /// Whether every server knows every name rightly.
+    pub(super) fn is_known_everywhere(&self) -> bool {
+        self.servers.iter().all(ServerReport::is_right)
     }
 
     /// Whether something has to be done.

@@ -1,7 +1,8 @@
 //! The daemon's own runs, on a timer.
 //!
 //! A change is on its way to secondaries and out of caches for some seconds, and a datagram may be lost, so
-//! what a run finds counts only when a second one, soon after it, finds it again.
+//! what a run finds counts only when a second one, soon after it, finds it again. Soon after a change there
+//! is a run, too, and more of them until every resolver knows it: that is how long the change took.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,18 +12,22 @@ use std::time::Duration;
 use prometheus::Registry;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Facts, NoSystemResolver, Plan, Prober, Problem, Report, TlsSetupError, VerifyMetrics, run, servers,
 };
-use crate::config::{Config, Verify as Settings};
+use crate::config::{Config, Verify as Settings, VerifyResolver as Resolver};
 use crate::obituary::Obituary;
+use crate::propagation::{Place, Propagation};
 use crate::zones::{Finding, FindingKind, Generation};
 
 /// After this long a problem has to be there still. More than the TTL of what is published by default.
 const AGAIN: Duration = Duration::from_secs(20);
+
+/// How soon after a change.
+const SOON: Duration = Duration::from_secs(1);
 
 /// More problems are counted, and not told one by one.
 const TOLD: usize = 500;
@@ -69,6 +74,7 @@ pub struct Verify {
     accepted: watch::Sender<Option<Accepted>>,
     last: Arc<Mutex<Option<Last>>>,
     metrics: VerifyMetrics,
+    propagation: Propagation,
     deaths: mpsc::UnboundedSender<String>,
     task: Mutex<Option<Task>>,
 }
@@ -87,11 +93,16 @@ impl Verify {
     ///
     /// # Errors
     /// When a metric of the same name is there already.
-    pub fn new(registry: &Registry, deaths: mpsc::UnboundedSender<String>) -> prometheus::Result<Self> {
+    pub fn new(
+        registry: &Registry,
+        propagation: Propagation,
+        deaths: mpsc::UnboundedSender<String>,
+    ) -> prometheus::Result<Self> {
         Ok(Self {
             accepted: watch::Sender::new(None),
             last: Arc::default(),
             metrics: VerifyMetrics::new(registry)?,
+            propagation,
             deaths,
             task: Mutex::default(),
         })
@@ -103,7 +114,13 @@ impl Verify {
         let settings = prepared.config.verify.clone();
         if let Some(task) = before {
             let same = task.settings == settings;
+            let resolvers = task.settings.resolvers.clone();
             end(task).await;
+            if !settings.enabled {
+                resolvers.iter().for_each(|who| self.propagation.leave(&place(who)));
+            }
+            let is_gone = |who: &&Resolver| !settings.resolvers.contains(who);
+            resolvers.iter().filter(is_gone).for_each(|who| self.propagation.leave(&place(who)));
             if !same {
                 *lock(&self.last) = None;
                 self.metrics.reset();
@@ -120,6 +137,7 @@ impl Verify {
             accepted: self.accepted.subscribe(),
             last: self.last.clone(),
             metrics: self.metrics.clone(),
+            propagation: self.propagation.clone(),
         };
         let obituary = Obituary::new(&self.deaths, "the task of [verify]".to_owned());
         let stopped = stop.clone();
@@ -195,6 +213,7 @@ struct Runner {
     accepted: watch::Receiver<Option<Accepted>>,
     last: Arc<Mutex<Option<Last>>>,
     metrics: VerifyMetrics,
+    propagation: Propagation,
 }
 
 impl Runner {
@@ -204,7 +223,12 @@ impl Runner {
         if self.accepted.wait_for(Option::is_some).await.is_err() {
             return;
         }
+        let mut changed = (None, Instant::now());
         loop {
+            let number = self.accepted.borrow().as_ref().map(|(generation, _)| generation.number);
+            if changed.0 != number {
+                changed = (number, Instant::now());
+            }
             let first = self.once().await;
             let report = match first {
                 Ok(report) if report.has_failures() => {
@@ -224,19 +248,45 @@ impl Runner {
                 // The file may be back the next time.
                 Err(error) => tracing::warn!(%error, "cannot verify"),
             }
-            sleep(interval).await;
+            let is_under_way = lock(&self.last).as_ref().is_some_and(|last| !last.is_known_everywhere());
+            let rest =
+                if is_under_way && changed.1.elapsed() < interval { AGAIN.min(interval) } else { interval };
+            let is_new = |accepted: &Option<Accepted>| accepted.as_ref().map(|(g, _)| g.number) != number;
+            let news = async {
+                if self.accepted.wait_for(is_new).await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            };
+            tokio::select! {
+                () = sleep(rest) => {}
+                () = news => sleep(SOON).await,
+            }
         }
     }
 
     async fn once(&self) -> Result<Report, NoSystemResolver> {
         let accepted = self.accepted.borrow().clone();
+        let number = accepted.as_ref().map_or(0, |(generation, _)| generation.number);
         let facts =
             accepted.map(|(generation, findings)| Facts::of(&generation, &findings)).unwrap_or_default();
         let config = &self.prepared.config;
         let connect = self.prepared.prober.clone().map(|prober| (prober, config.verify.ports.clone()));
         let plan = Plan { servers: servers(&config.verify.resolvers, config, &self.own)?, connect };
-        Ok(run(&facts, &plan, &|_, _, _| {}).await)
+        let report = run(&facts, &plan, &|_, _, _| {}).await;
+        for who in &config.verify.resolvers {
+            // `targets`, for example, may stand for nobody.
+            let Some(is_known) = report.is_known_at(&who.to_string()) else { continue };
+            self.propagation.join(place(who));
+            if is_known {
+                self.propagation.reached(&place(who), number);
+            }
+        }
+        Ok(report)
     }
+}
+
+fn place(who: &Resolver) -> Place {
+    Place::Resolver(who.to_string())
 }
 
 /// The later report with what the one before it had found already.

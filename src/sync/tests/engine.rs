@@ -65,8 +65,10 @@ impl Running {
             statistics: Arc::new(Statistics::new(&registry).expect("statistics")),
             secondaries: Arc::new(secondaries),
             targets: Arc::new(targets),
+            verify: Arc::new(
+                Verify::new(&registry, propagation.clone(), mpsc::unbounded_channel().0).expect("metrics"),
+            ),
             propagation,
-            verify: Arc::new(Verify::new(&registry, mpsc::unbounded_channel().0).expect("metrics")),
             raises,
             config,
         };

@@ -4,6 +4,7 @@ use privatelink_dns::zones::FindingKind;
 
 use super::close_public_access;
 use crate::support::azure::{Azure, public};
+use crate::support::daemon::Daemon;
 use crate::support::eventually;
 use crate::support::home::Home;
 use crate::support::public::PublicDns;
@@ -70,4 +71,64 @@ async fn what_is_wrong_is_a_finding_a_metric_and_in_the_status_until_it_is_right
     let asked = resolver.asked();
     daemon.polled(1).await;
     assert_eq!(resolver.asked(), asked);
+}
+
+fn arrived(resolver: &str) -> String {
+    format!("privatelink_dns_propagation_duration_seconds_count{{to=\"resolver:{resolver}\"}}")
+}
+
+/// A daemon with its own runs, of which one has ended.
+async fn verifying(home: &mut Home, azure: &Azure, interval: &str, resolvers: &str) -> Daemon {
+    home.settings.listen = vec![format!("127.0.0.1:{}", crate::recipes::a_port())];
+    home.settings.transfer = format!(
+        "[verify]\nenabled = true\ninterval = \"{interval}\"\nconnect = false\nresolvers = [{resolvers}]"
+    );
+    let daemon = home.start().await;
+    daemon.shows(azure).await;
+    eventually("a run", async || {
+        let verify = daemon.status().await.verify;
+        if verify.is_some() { Ok(()) } else { Err("none".to_owned()) }
+    })
+    .await;
+    daemon
+}
+
+#[tokio::test]
+async fn a_change_is_looked_for_soon_and_not_at_the_next_run() {
+    let azure = Azure::start().await;
+    let mut home = Home::new(&azure);
+    let daemon = verifying(&mut home, &azure, "1h", "\"daemon\"").await;
+    azure.scale_out();
+    daemon.shows(&azure).await;
+    eventually("it has arrived", async || match daemon.metric(&arrived("daemon")).await {
+        1.0 => Ok(()),
+        count => Err(count.to_string()),
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_change_has_arrived_at_a_resolver_when_it_knows_every_name() {
+    let azure = Azure::start().await;
+    let other = resolver(&azure).await;
+    let address = other.address.to_string();
+    let mut home = Home::new(&azure);
+    let daemon = verifying(&mut home, &azure, "1s", &format!("\"daemon\", \"{address}\"")).await;
+    azure.scale_out();
+    daemon.shows(&azure).await;
+    eventually("it has arrived here", async || match daemon.metric(&arrived("daemon")).await {
+        1.0 => Ok(()),
+        count => Err(count.to_string()),
+    })
+    .await;
+    assert_eq!(daemon.metric(&arrived(&address)).await, 0.0);
+    for (private, addresses) in azure.names() {
+        other.alias(&public(&private), &private);
+        other.host(&private, addresses.first().expect("an address").octets());
+    }
+    eventually("it has arrived there", async || match daemon.metric(&arrived(&address)).await {
+        1.0 => Ok(()),
+        count => Err(count.to_string()),
+    })
+    .await;
 }
