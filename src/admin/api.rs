@@ -173,6 +173,7 @@ pub(super) fn status_now(admin: &Admin) -> Status {
     let secondaries = admin.secondaries.states(Timestamp::now());
     let mut status = Status::of(&admin.engine.view(), &secondaries, &admin.targets.states());
     status.propagation = admin.propagation.last().into_iter().map(Into::into).collect();
+    status.listeners = admin.verify.listeners();
     status.verify = admin.verify.last().map(|last| VerifyStatus::of(&last));
     status
 }

@@ -27,6 +27,9 @@ pub struct Status {
     pub at: Timestamp,
     /// Whether DNS answers can be given.
     pub ready: bool,
+    /// Where they are given, over UDP and TCP.
+    #[serde(default)]
+    pub listeners: Vec<SocketAddr>,
     /// Whether every application has been observed at least once.
     pub complete: bool,
     /// The accepted generation.
@@ -352,6 +355,7 @@ impl Status {
                 .collect(),
             secondaries: secondaries.iter().map(SecondaryStatus::of).collect(),
             targets: targets.iter().map(TargetStatus::of).collect(),
+            listeners: Vec::new(),
             propagation: Vec::new(),
             verify: None,
             holds: view.holds.iter().map(HoldStatus::of).collect(),

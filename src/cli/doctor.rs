@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::client::Client;
 use super::{ConfigArgument, Failure, Printed, block_on};
-use crate::admin::status::RecordStatus;
+use crate::admin::status::{RecordStatus, Status};
 use crate::config::Config;
 use crate::doctor::{Code, Diagnosis, Facts, Sample, Server, Truth, diagnose, examine, recipe};
 use crate::store::Store;
@@ -120,7 +120,9 @@ async fn live(config: &Config, client: &Client, name: Option<&DnsName>) -> Resul
     let exported = serde_json::from_slice(&get("/api/v1/export/json").await?)?;
     let records: Vec<RecordStatus> = serde_json::from_slice(&get("/api/v1/records").await?)?;
     let records = records.into_iter().map(|record| (record.name, record.zone, record.addresses));
-    truth(config, name, exported, records)
+    let status: Status = serde_json::from_slice(&get("/api/v1/status").await?)?;
+    // Sockets may be systemd's, or on ports that the system has chosen.
+    Ok(Truth { listeners: status.listeners, ..truth(config, name, exported, records)? })
 }
 
 /// What the daemon has stored.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
 
 use super::client::Client;
 use super::table::table;
@@ -43,7 +44,8 @@ pub(super) fn main(arguments: &Arguments) -> Result<Printed, Failure> {
     let config = Config::load(&arguments.config)?.config;
     let is_chosen = !arguments.resolvers.is_empty();
     let wanted = if is_chosen { &arguments.resolvers } else { &config.verify.resolvers };
-    let servers = servers(wanted, &config, &config.dns.listen)?;
+    let Right { facts, source, listeners } = block_on(right(arguments, &config))?;
+    let servers = servers(wanted, &config, &listeners)?;
     if is_chosen && servers.is_empty() {
         let words: Vec<String> = wanted.iter().map(ToString::to_string).collect();
         return Err(format!("the configuration has no server for --resolver {}", words.join(" ")).into());
@@ -53,7 +55,6 @@ pub(super) fn main(arguments: &Arguments) -> Result<Printed, Failure> {
             Ok::<_, Failure>((Prober::new(config.verify.ca_file.as_deref())?, config.verify.ports.clone()))
         })
         .transpose()?;
-    let (facts, source) = block_on(facts(arguments, &config))?;
     let report = block_on(async {
         let report = run(&facts, &Plan { servers, connect }, &progress).await;
         progress("", 0, 0);
@@ -82,11 +83,17 @@ struct Whole<'a> {
     report: &'a Report,
 }
 
-/// What is right, and who says so.
-async fn facts(arguments: &Arguments, config: &Config) -> Result<(Facts, &'static str), Failure> {
+/// What is right, who says so, and where the daemon answers.
+struct Right {
+    facts: Facts,
+    source: &'static str,
+    listeners: Vec<SocketAddr>,
+}
+
+async fn right(arguments: &Arguments, config: &Config) -> Result<Right, Failure> {
     if !arguments.offline {
         match of_daemon(arguments, config).await {
-            Ok(facts) => return Ok((facts, "daemon")),
+            Ok((facts, listeners)) => return Ok(Right { facts, source: "daemon", listeners }),
             Err(error) => {
                 let _ = writeln!(
                     io::stderr(),
@@ -99,10 +106,11 @@ async fn facts(arguments: &Arguments, config: &Config) -> Result<(Facts, &'stati
     let saved = Store::read(directory)?.ok_or_else(|| {
         format!("{} holds no generation yet; is it the daemon's state directory?", directory.display())
     })?;
-    Ok((Facts::of(&saved.generation, &[]), "stored"))
+    let listeners = config.dns.listen.clone();
+    Ok(Right { facts: Facts::of(&saved.generation, &[]), source: "stored", listeners })
 }
 
-async fn of_daemon(arguments: &Arguments, config: &Config) -> Result<Facts, Failure> {
+async fn of_daemon(arguments: &Arguments, config: &Config) -> Result<(Facts, Vec<SocketAddr>), Failure> {
     let client = Client::new(&arguments.config)?;
     let get = async |path: &str| {
         let (status, body) = client.get(path).await?;
@@ -134,7 +142,8 @@ async fn of_daemon(arguments: &Arguments, config: &Config) -> Result<Facts, Fail
         message: finding.message,
     };
     let findings = status.findings.into_iter().map(finding).collect();
-    Ok(Facts { names, findings, policy_zone: config.publication.rpz.is_some() })
+    let facts = Facts { names, findings, policy_zone: config.publication.rpz.is_some() };
+    Ok((facts, status.listeners))
 }
 
 /// How far it is, on one line of a terminal; the last call clears it.

@@ -77,6 +77,8 @@ pub struct Verify {
     propagation: Propagation,
     deaths: mpsc::UnboundedSender<String>,
     task: Mutex<Option<Task>>,
+    /// Where the daemon answers, as of the last configuration.
+    listeners: Mutex<Vec<SocketAddr>>,
 }
 
 /// What is right, and what polls have found.
@@ -105,11 +107,13 @@ impl Verify {
             propagation,
             deaths,
             task: Mutex::default(),
+            listeners: Mutex::default(),
         })
     }
 
     /// Takes a configuration, with where the daemon listens. Needs a tokio runtime around it.
     pub async fn configure(&self, prepared: Prepared, own: Vec<SocketAddr>) {
+        lock(&self.listeners).clone_from(&own);
         let before = lock(&self.task).take();
         let settings = prepared.config.verify.clone();
         if let Some(task) = before {
@@ -151,6 +155,12 @@ impl Verify {
     /// What is right from now on.
     pub fn publish(&self, generation: Arc<Generation>, findings: &[Finding]) {
         self.accepted.send_replace(Some((generation, findings.into())));
+    }
+
+    /// Where the daemon answers.
+    #[must_use]
+    pub fn listeners(&self) -> Vec<SocketAddr> {
+        lock(&self.listeners).clone()
     }
 
     /// What the last run has shown.

@@ -325,3 +325,11 @@ async fn without_anything_to_look_at_it_says_so() {
     assert_eq!(said.code, Some(1), "{said:?}");
     assert!(said.err.contains("is none of system, daemon, targets, secondaries"), "{said:?}");
 }
+
+#[tokio::test]
+async fn the_daemon_is_found_where_it_listens() {
+    let well = Well::new().await;
+    // On a port that the system has chosen, which the configuration does not tell.
+    assert!(well.home.settings.listen.iter().all(|listen| listen.ends_with(":0")));
+    well.verify("daemon").await.is_well();
+}
