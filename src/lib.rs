@@ -10,6 +10,7 @@ pub mod config;
 pub mod doctor;
 mod files;
 mod obituary;
+mod outside;
 pub mod propagation;
 pub mod serve;
 #[cfg(test)]

@@ -7,7 +7,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use reqwest::Url;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
 use serde::de::DeserializeOwned;
@@ -22,6 +21,7 @@ use super::payload::Page;
 use super::response::{ErrorBody, classify, correlation_id, remaining_reads, retry_after};
 use super::text::{one_line, with_causes};
 use super::token::Tokens;
+use crate::outside;
 use crate::zones::ResourceId;
 
 /// Attempts at one read, before its caller hears of it.
@@ -281,7 +281,7 @@ impl Shared {
         }
         // The status decides; a body that could not be read only lacks its words.
         let body = ErrorBody::parse(&body.unwrap_or_default());
-        let wait = retry_after(headers, Timestamp::now());
+        let wait = retry_after(headers, outside::now());
         let kind = classify(read.operation, status, &body, wait);
         if let ArmErrorKind::Throttled { retry_after } = kind {
             self.budget.pause(read.subscription, retry_after);

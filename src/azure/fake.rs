@@ -157,9 +157,13 @@ pub(super) fn http(limit: Duration) -> Http {
     Http::new(limit, None).expect("clients")
 }
 
-/// Answers requests without a network, at once.
+/// Answers requests without a network.
 #[derive(Clone)]
-pub(crate) struct Inside(Arc<Answers>);
+pub(crate) struct Inside {
+    answers: Arc<Answers>,
+    /// The longest time to Azure, and back.
+    way: Duration,
+}
 
 type Answers = dyn Fn(&reqwest::Request) -> Option<Response<Vec<u8>>> + Send + Sync;
 
@@ -171,12 +175,46 @@ impl std::fmt::Debug for Inside {
 
 impl Inside {
     /// Nothing stands for a connection that cannot be made.
-    pub(super) fn answer(&self, request: reqwest::Request) -> Result<reqwest::Response, reqwest::Error> {
-        match (self.0)(&request) {
+    pub(super) async fn answer(
+        &self,
+        request: reqwest::Request,
+    ) -> Result<reqwest::Response, reqwest::Error> {
+        self.go().await;
+        let answer = (self.answers)(&request);
+        self.go().await;
+        match answer {
             Some(response) => Ok(response.into()),
-            None => Err(reqwest::Client::new().get("http://").build().expect_err("no host")),
+            None => {
+                let url = "http://127.0.0.1:1".parse().expect("a URL");
+                Err(shared().client(&url).get("http://").build().expect_err("no host"))
+            }
         }
     }
+
+    async fn go(&self) {
+        if !self.way.is_zero() {
+            tokio::time::sleep(self.way.mul_f64(fastrand::f64())).await;
+        }
+    }
+}
+
+/// The clients of all simulated Azures: making some takes longer than a thousand polls.
+fn shared() -> Http {
+    static HTTP: OnceLock<Http> = OnceLock::new();
+    HTTP.get_or_init(|| http(Duration::from_secs(20))).clone()
+}
+
+fn inside(
+    answers: impl Fn(&reqwest::Request) -> Option<Response<Vec<u8>>> + Send + Sync + 'static,
+    way: Duration,
+    observer: Arc<dyn Observer>,
+) -> (ArmClient, Arc<Tokens>) {
+    let mut http = shared();
+    http.inside = Some(Inside { answers: Arc::new(answers), way });
+    let tokens = Arc::new(Tokens::new(Box::new(Numbered::default()), |_| {}));
+    let limit = Duration::from_secs(20);
+    let client = ArmClient::new(http, "http://127.0.0.1:1", tokens.clone(), limit, observer);
+    (client.expect("a client"), tokens)
 }
 
 /// Polls of an Azure that answers inside this process.
@@ -184,15 +222,9 @@ pub(crate) struct Pollable(ArmClient);
 
 impl Pollable {
     pub(crate) fn new(
-        answer: impl Fn(&reqwest::Request) -> Option<Response<Vec<u8>>> + Send + Sync + 'static,
+        answers: impl Fn(&reqwest::Request) -> Option<Response<Vec<u8>>> + Send + Sync + 'static,
     ) -> Self {
-        // Making clients takes longer than a thousand polls.
-        static HTTP: OnceLock<Http> = OnceLock::new();
-        let limit = Duration::from_secs(20);
-        let mut http = HTTP.get_or_init(|| http(limit)).clone();
-        http.inside = Some(Inside(Arc::new(answer)));
-        let tokens = Arc::new(Tokens::new(Box::new(Numbered::default()), |_| {}));
-        Self(ArmClient::new(http, "http://127.0.0.1:1", tokens, limit, Arc::new(())).expect("a client"))
+        Self(inside(answers, Duration::ZERO, Arc::new(())).0)
     }
 
     /// As [`super::Azure::poll`], at a given time.
@@ -203,6 +235,19 @@ impl Pollable {
         now: Timestamp,
     ) -> Result<Observation, ArmError> {
         super::poll::poll(&self.0, application, known, || now).await
+    }
+}
+
+impl super::Azure {
+    /// An Azure that answers inside this process, up to twice `way` after it was asked.
+    pub(crate) fn inside(
+        config: &crate::config::Azure,
+        answers: impl Fn(&reqwest::Request) -> Option<Response<Vec<u8>>> + Send + Sync + 'static,
+        way: Duration,
+    ) -> Self {
+        let (client, tokens) = inside(answers, way, Arc::new(()));
+        let made_of = super::MadeOf { config: config.clone(), ca_file: None };
+        Self { client, tokens, made_of: Arc::new(made_of) }
     }
 }
 

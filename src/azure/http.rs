@@ -135,7 +135,7 @@ impl Http {
     pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, reqwest::Error> {
         #[cfg(test)]
         if let Some(inside) = &self.inside {
-            return inside.answer(request.build()?);
+            return inside.answer(request.build()?).await;
         }
         request.send().await
     }

@@ -49,6 +49,7 @@ pub use probe::{Probe, Subscription};
 pub use token::TokenError;
 
 use crate::config;
+use crate::outside;
 use crate::zones::{Observation, ResourceId};
 use arm::ArmClient;
 use credential::Identity;
@@ -131,7 +132,7 @@ impl Azure {
         application: &ResourceId,
         known_endpoints: &BTreeSet<ResourceId>,
     ) -> Result<Observation, ArmError> {
-        poll::poll(&self.client, application, known_endpoints, Timestamp::now).await
+        poll::poll(&self.client, application, known_endpoints, outside::now).await
     }
 
     /// The applications that the discovery takes.

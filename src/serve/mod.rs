@@ -43,6 +43,8 @@ pub use resolver::{Resolver, ResolverError, ResolverMetrics};
 pub use secondaries::{
     Raise, Records, Secondaries, SecondaryMetrics, SecondaryState, SecondarySummary, SecondaryZoneState,
 };
+#[cfg(test)]
+pub(crate) use transfer::messages as transfer_messages;
 pub use transfer::{Source, TransferError, Transfers};
 
 use crate::config::{self, Dns, Prefix};

@@ -16,12 +16,9 @@ use crate::simulator::{
 };
 use crate::zones::{DnsName, Observation, ResourceId};
 
-/// Azure, and somebody who asks it.
+/// Azure.
 pub(super) struct Azure {
     pub(super) world: WorldHandle,
-    pollable: Pollable,
-    runtime: Runtime,
-    now: Arc<AtomicI64>,
     pub(super) applications: Vec<ResourceId>,
     /// Endpoints made so far; each has a network of its own.
     endpoints: u8,
@@ -38,36 +35,46 @@ pub(super) struct Truth {
     pub(super) approved: BTreeSet<ResourceId>,
 }
 
-fn options(index: u8) -> ApplicationOptions {
-    ApplicationOptions { name: format!("app-{index}"), hubs: 1 + usize::from(index), ..Default::default() }
+impl Truth {
+    pub(super) fn of(world: &World, application: &ResourceId) -> Self {
+        let Some(found) = world.applications.get(application) else { return Self::default() };
+        let name = |text: &String| text.parse::<DnsName>().expect("a name");
+        let required = found.required.iter().flat_map(|member| &member.fqdns).map(name).collect();
+        let mut truth = Self { required, ..Self::default() };
+        for endpoint in world.endpoints_of(application) {
+            if endpoint.status != ConnectionStatus::Approved {
+                continue;
+            }
+            truth.approved.insert(endpoint.id.clone());
+            for configuration in &endpoint.interface.configurations {
+                for fqdn in &configuration.fqdns {
+                    truth.given.entry(name(fqdn)).or_default().insert(configuration.address);
+                }
+            }
+        }
+        truth
+    }
 }
 
-impl Azure {
-    pub(super) fn new(now: Timestamp) -> Self {
-        let mut world = World::new(7);
-        world.tokens.required = false;
-        let mut applications = Vec::new();
-        for index in 0..APPLICATIONS {
-            applications.push(world.add_application(&options(index)).expect("an application"));
-        }
-        let world = WorldHandle::detached(world);
-        let clock = Arc::new(AtomicI64::new(now.as_second()));
-        let (read, time) = (world.clone(), clock.clone());
+/// Polls of the real kind, whose pauses take no time.
+pub(super) struct Polls {
+    pollable: Pollable,
+    runtime: Runtime,
+    now: Arc<AtomicI64>,
+}
+
+impl Polls {
+    pub(super) fn of(azure: &Azure) -> Self {
+        let now = Arc::new(AtomicI64::new(0));
+        let (world, time) = (azure.world.clone(), now.clone());
         let pollable = Pollable::new(move |request| {
             let now = Timestamp::from_second(time.load(Ordering::Relaxed)).expect("a time");
-            read.read(request.url(), request.headers(), now)
+            world.read(request.url(), request.headers(), now)
         });
-        let runtime =
-            Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
-        let mut azure = Self { world, pollable, runtime, now: clock, applications, endpoints: 0 };
-        for index in 0..APPLICATIONS {
-            azure.happen(Event::AddEndpoint(index, false));
-            azure.happen(Event::Settle(index));
-        }
-        azure
+        let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
+        Self { pollable, runtime: runtime.expect("a runtime"), now }
     }
 
-    /// A poll of the real kind; its pauses take no time.
     pub(super) fn poll(
         &self,
         application: &ResourceId,
@@ -77,6 +84,28 @@ impl Azure {
         self.now.store(now.as_second(), Ordering::Relaxed);
         let poll = self.pollable.poll(application, known, now);
         self.runtime.block_on(poll).map_err(|error| error.to_string())
+    }
+}
+
+fn options(index: u8) -> ApplicationOptions {
+    ApplicationOptions { name: format!("app-{index}"), hubs: 1 + usize::from(index), ..Default::default() }
+}
+
+impl Azure {
+    pub(super) fn new() -> Self {
+        let mut world = World::new(7);
+        world.tokens.required = false;
+        let mut applications = Vec::new();
+        for index in 0..APPLICATIONS {
+            applications.push(world.add_application(&options(index)).expect("an application"));
+        }
+        let world = WorldHandle::detached(world);
+        let mut azure = Self { world, applications, endpoints: 0 };
+        for index in 0..APPLICATIONS {
+            azure.happen(Event::AddEndpoint(index, false));
+            azure.happen(Event::Settle(index));
+        }
+        azure
     }
 
     fn endpoint(&self, app: u8, index: u8) -> Option<ResourceId> {
@@ -167,24 +196,7 @@ impl Azure {
     }
 
     pub(super) fn truth(&self, application: &ResourceId) -> Truth {
-        self.world.with(|world| {
-            let Some(found) = world.applications.get(application) else { return Truth::default() };
-            let name = |text: &String| text.parse::<DnsName>().expect("a name");
-            let required = found.required.iter().flat_map(|member| &member.fqdns).map(name).collect();
-            let mut truth = Truth { required, ..Truth::default() };
-            for endpoint in world.endpoints_of(application) {
-                if endpoint.status != ConnectionStatus::Approved {
-                    continue;
-                }
-                truth.approved.insert(endpoint.id.clone());
-                for configuration in &endpoint.interface.configurations {
-                    for fqdn in &configuration.fqdns {
-                        truth.given.entry(name(fqdn)).or_default().insert(configuration.address);
-                    }
-                }
-            }
-            truth
-        })
+        self.world.with(|world| Truth::of(world, application))
     }
 
     /// Ends all that is half done: faults, updates, and members of which one side has let go.

@@ -1,6 +1,7 @@
 //! What can happen, and how much of it a seed makes happen.
 
 use crate::simulator::{ConnectionStatus, Fault, Operation};
+use crate::targets::Fate;
 
 /// Applications that may exist.
 pub(super) const APPLICATIONS: u8 = 3;
@@ -45,6 +46,8 @@ pub(super) enum Event {
     FaultsEnd,
     /// The disk takes nothing any more.
     DiskFull,
+    /// Writes take up to so many seconds.
+    DiskSlow(u8),
     /// The disk is well again.
     DiskWell,
     /// The daemon is killed in the middle of its next write, before or after the rename, and starts again.
@@ -61,6 +64,8 @@ pub(super) enum Event {
     Reject,
     /// A secondary asks for the zones.
     Transfer(u8),
+    /// A secondary does not hear so many messages.
+    Deaf(u8, u8),
     /// A secondary is built anew.
     LoseSecondary(u8),
     /// The target is written to; somebody may write before the message arrives.
@@ -84,6 +89,18 @@ pub(super) enum Mishap {
     CrashBefore,
     /// The daemon dies when it is carried out.
     CrashAfter,
+}
+
+impl Mishap {
+    pub(super) const fn fate(self) -> Fate {
+        match self {
+            Self::None => Fate::Answered,
+            Self::Lost => Fate::Lost,
+            Self::Unanswered => Fate::Unanswered,
+            Self::CrashBefore => Fate::DiesBefore,
+            Self::CrashAfter => Fate::DiesAfter,
+        }
+    }
 }
 
 const FAULTS: [Fault; 16] = [
@@ -114,6 +131,27 @@ const STATES: [ConnectionStatus; 4] = [
 
 const MISHAPS: [Mishap; 5] =
     [Mishap::None, Mishap::Lost, Mishap::Unanswered, Mishap::CrashBefore, Mishap::CrashAfter];
+
+impl Event {
+    /// The only application that it is about.
+    pub(super) const fn application(self) -> Option<u8> {
+        match self {
+            Self::Poll(app)
+            | Self::ScaleOut(app)
+            | Self::Settle(app)
+            | Self::StopRequiring(app)
+            | Self::ReleaseAddresses(app)
+            | Self::ScaleIn(app)
+            | Self::AddEndpoint(app, _)
+            | Self::DeleteEndpoint(app, _)
+            | Self::RecreateEndpoint(app, _)
+            | Self::Connection(app, ..)
+            | Self::Create(app)
+            | Self::Delete(app) => Some(app),
+            _ => None,
+        }
+    }
+}
 
 /// The events of a seed.
 pub(super) fn events(seed: u64, count: usize) -> Vec<Event> {
@@ -146,6 +184,7 @@ fn event(random: &mut fastrand::Rng) -> Event {
         }
         73..75 => Event::FaultsEnd,
         75 => Event::DiskFull,
+        76 if random.bool() => Event::DiskSlow(random.u8(1..30)),
         76 => Event::DiskWell,
         77 => Event::CrashInSave(random.bool()),
         78..80 => Event::Restart,
@@ -154,6 +193,7 @@ fn event(random: &mut fastrand::Rng) -> Event {
         82..84 => Event::Approve,
         84 => Event::Reject,
         85..89 => Event::Transfer(random.u8(0..SECONDARIES)),
+        89 if random.bool() => Event::Deaf(random.u8(0..SECONDARIES), random.u8(1..20)),
         89 => Event::LoseSecondary(random.u8(0..SECONDARIES)),
         90..96 => Event::Push(MISHAPS[if random.bool() { 0 } else { random.usize(..MISHAPS.len()) }]),
         96..98 => Event::Foreign(random.u8(0..8), random.u8(0..4)),

@@ -6,55 +6,20 @@ use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RData;
 use jiff::Timestamp;
 
-use super::azure::Azure;
+use super::azure::{Azure, Polls};
 use super::daemon::{BULK_POLLS, Crashed, Daemon, config};
 use super::event::{APPLICATIONS, Event, Mishap, SECONDARIES};
 use super::peers::Secondary;
+use super::tally::Book as Tally;
 use super::witness::{Witness, published};
 use crate::serve::{Asker, Context, Counters, Image, Transport, answer};
 use crate::sync::Selection;
-use crate::targets::{Fate, SimulatedTarget};
-use crate::zones::{DnsName, ResourceId};
-
-/// What happened in all runs together.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Tally {
-    polls: u64,
-    failures: u64,
-    generations: u64,
-    removals: u64,
-    changes_transferred: u64,
-    pushes: u64,
-    restarts: u64,
-}
-
-impl std::ops::AddAssign for Tally {
-    fn add_assign(&mut self, other: Self) {
-        self.polls += other.polls;
-        self.failures += other.failures;
-        self.generations += other.generations;
-        self.removals += other.removals;
-        self.changes_transferred += other.changes_transferred;
-        self.pushes += other.pushes;
-        self.restarts += other.restarts;
-    }
-}
-
-impl Tally {
-    /// Whether so many seeds came by everything.
-    pub(super) const fn is_lively(&self, seeds: u64) -> bool {
-        self.polls > 20 * seeds
-            && self.failures > seeds / 2
-            && self.generations > 3 * seeds
-            && self.removals > seeds / 2
-            && self.changes_transferred > seeds / 8
-            && self.pushes > seeds
-            && self.restarts > seeds
-    }
-}
+use crate::targets::SimulatedTarget;
+use crate::zones::{DnsName, Generation, ResourceId};
 
 struct Simulation {
     azure: Azure,
+    polls: Polls,
     daemon: Daemon,
     secondaries: Vec<Secondary>,
     target: SimulatedTarget,
@@ -70,10 +35,11 @@ struct Simulation {
 /// Carries the events out, ends all faults, and waits for everybody to agree.
 pub(super) fn run(events: &[Event]) -> Result<Tally, String> {
     let now = Timestamp::from_second(1_755_216_000).map_err(|error| error.to_string())?;
-    let azure = Azure::new(now);
+    let azure = Azure::new();
     let named = (1 << APPLICATIONS) - 1;
     let daemon = Daemon::start(config(&azure.applications, named, false), now);
     let mut simulation = Simulation {
+        polls: Polls::of(&azure),
         azure,
         daemon,
         secondaries: vec![Secondary::default(); usize::from(SECONDARIES)],
@@ -154,6 +120,8 @@ impl Simulation {
                     self.target.steal(&owner);
                 }
             }
+            // The running daemon only.
+            Event::DiskSlow(_) | Event::Deaf(..) => {}
             _ => self.azure.happen(event),
         }
         let after = self.daemon.served.clone();
@@ -192,7 +160,7 @@ impl Simulation {
             shares
         };
         let untouched = others(self);
-        match self.azure.poll(&id, &self.daemon.endpoints(&id), self.now) {
+        match self.polls.poll(&id, &self.daemon.endpoints(&id), self.now) {
             Err(error) => {
                 if is_certain {
                     return Err(format!("a poll failed for nothing: {error}"));
@@ -267,37 +235,16 @@ impl Simulation {
             return Ok(());
         };
         self.tally.pushes += 1;
-        let fate = match mishap {
-            Mishap::None => Fate::Answered,
-            Mishap::Lost => Fate::Lost,
-            Mishap::Unanswered => Fate::Unanswered,
-            Mishap::CrashBefore => Fate::DiesBefore,
-            Mishap::CrashAfter => Fate::DiesAfter,
-        };
-        if self.target.push(&generation, fate, self.now)? { self.restart() } else { Ok(()) }
+        if self.target.push(&generation, mishap.fate(), self.now)? { self.restart() } else { Ok(()) }
     }
 
-    /// Whether clients get exactly what is published, and denials only when everything was read.
+    /// Whether clients get what is published.
     fn answers(&self) -> Result<(), String> {
         let Some(generation) = &self.daemon.served else { return Ok(()) };
         let complete = self.daemon.book.is_complete();
         let context = Context { complete, ..Context::default() };
         let image = Image::compile(generation, context, &self.counters).map_err(|error| error.to_string())?;
-        for (origin, zone) in generation.zones.iter().filter(|(_, zone)| zone.form.is_answered()) {
-            for (owner, addresses) in &zone.addresses {
-                let (code, mut found) = ask(&image, owner)?;
-                found.sort();
-                if code != ResponseCode::NoError || !found.iter().eq(addresses) {
-                    return Err(format!("{owner} is answered {code} {found:?}, not {addresses:?}"));
-                }
-            }
-            let stranger = origin.prepend("nobody").map_err(|error| error.to_string())?;
-            let (code, _) = ask(&image, &stranger)?;
-            if (code == ResponseCode::NXDomain) != complete {
-                return Err(format!("{stranger} is answered {code}, complete: {complete}"));
-            }
-        }
-        Ok(())
+        answers(&image, generation, complete)
     }
 
     /// All faults end; everybody has to have Azure's names within a bounded number of polls.
@@ -343,8 +290,27 @@ impl Simulation {
     }
 }
 
+/// Whether clients get exactly what a generation publishes, and denials only when everything was read.
+pub(super) fn answers(image: &Image, generation: &Generation, complete: bool) -> Result<(), String> {
+    for (origin, zone) in generation.zones.iter().filter(|(_, zone)| zone.form.is_answered()) {
+        for (owner, addresses) in &zone.addresses {
+            let (code, mut found) = ask(image, owner)?;
+            found.sort();
+            if code != ResponseCode::NoError || !found.iter().eq(addresses) {
+                return Err(format!("{owner} is answered {code} {found:?}, not {addresses:?}"));
+            }
+        }
+        let stranger = origin.prepend("nobody").map_err(|error| error.to_string())?;
+        let (code, _) = ask(image, &stranger)?;
+        if (code == ResponseCode::NXDomain) != complete {
+            return Err(format!("{stranger} is answered {code}, complete: {complete}"));
+        }
+    }
+    Ok(())
+}
+
 /// A query for A records over TCP, and what comes back.
-fn ask(image: &Image, name: &DnsName) -> Result<(ResponseCode, Vec<Ipv4Addr>), String> {
+pub(super) fn ask(image: &Image, name: &DnsName) -> Result<(ResponseCode, Vec<Ipv4Addr>), String> {
     const ASKER: Asker = Asker {
         transport: Transport::Tcp,
         allowed: true,

@@ -5,6 +5,8 @@
 //! synced. A file that cannot be read, for whatever reason, is moved aside and reported; it never
 //! keeps the daemon from starting, and nothing is ever deleted or written over.
 
+#[cfg(test)]
+pub(crate) mod fake;
 mod format;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -30,6 +32,9 @@ pub struct Store {
     aside: Option<PathBuf>,
     /// Locked as long as it is open.
     _lock: File,
+    /// Takes the state in place of the directory.
+    #[cfg(test)]
+    inside: Option<fake::Inside>,
 }
 
 /// What a state directory held when it was opened.
@@ -102,7 +107,13 @@ impl Store {
             Err(TryLockError::WouldBlock) => return Err(StoreError::InUse(directory.to_owned())),
             Err(TryLockError::Error(source)) => return Err(failed("cannot lock", &path)(source)),
         }
-        let mut store = Self { directory: directory.to_owned(), aside: None, _lock: lock };
+        let mut store = Self {
+            directory: directory.to_owned(),
+            aside: None,
+            _lock: lock,
+            #[cfg(test)]
+            inside: None,
+        };
         let opened = match Self::read(directory) {
             Ok(None) => Opened::Empty,
             Ok(Some(saved)) => Opened::Saved(Box::new(saved)),
@@ -140,6 +151,10 @@ impl Store {
     /// # Errors
     /// When it could not be written; the old state is untouched then.
     pub fn save(&self, saved: &Saved) -> Result<(), StoreError> {
+        #[cfg(test)]
+        if let Some(inside) = &self.inside {
+            return inside.save(saved);
+        }
         self.move_aside()?;
         replace(&self.directory, STATE, |writer| saved.write(writer))
     }

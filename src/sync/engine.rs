@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinError, JoinHandle, JoinSet, spawn_blocking};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +23,7 @@ use super::statistics::Statistics;
 use super::view::{Loaded, View};
 use crate::azure::Azure;
 use crate::config::Config;
+use crate::outside;
 use crate::propagation::Propagation;
 use crate::serve::{Counters, Raise, Recursion, Secondaries, Shared, Transfers};
 use crate::store::{Saved, Store, StoreError};
@@ -195,19 +196,21 @@ impl Engine {
         self.start_pollers();
         loop {
             tokio::select! {
+                // The pulse first: whatever comes in, it tells that the engine works it off.
+                biased;
                 () = stop.cancelled() => break,
-                Some(event) = self.events.recv() => self.event(event).await?,
-                Some(raise) = self.raises.recv() => self.raise(&raise).await?,
+                _ = tick.tick() => {
+                    self.pulse.beat();
+                    self.refresh(outside::now());
+                }
                 Some(ended) = self.tasks.join_next() => ended?,
                 result = ended(&mut self.saving) => {
                     self.saving = None;
                     self.saved(result?);
-                    self.take(Step::default(), Timestamp::now()).await?;
+                    self.take(Step::default(), outside::now()).await?;
                 }
-                _ = tick.tick() => {
-                    self.pulse.beat();
-                    self.refresh(Timestamp::now());
-                }
+                Some(raise) = self.raises.recv() => self.raise(&raise).await?,
+                Some(event) = self.events.recv() => self.event(event).await?,
             }
         }
         self.pollers.clear();
@@ -224,7 +227,7 @@ impl Engine {
     }
 
     async fn event(&mut self, event: Event) -> Result<(), EngineError> {
-        let now = Timestamp::now();
+        let now = outside::now();
         match event {
             Event::Polled(poller, id, duration, result) => {
                 if self.pollers.get(&id).is_none_or(|p| p.number != poller) {
@@ -323,7 +326,7 @@ impl Engine {
 
     /// Overtakes a serial that a secondary has.
     async fn raise(&mut self, raise: &Raise) -> Result<(), EngineError> {
-        let now = Timestamp::now();
+        let now = outside::now();
         let Some((from, to, step)) = self.book.raise(&raise.zone, raise.seen, &raise.secondary, now) else {
             return Ok(());
         };
@@ -360,7 +363,7 @@ impl Engine {
     async fn save(&mut self) -> Result<(), EngineError> {
         let Some(saved) = self.book.saved() else { return Ok(()) };
         let store = self.store.clone();
-        let mut saving = spawn_blocking(move || store.save(&saved));
+        let mut saving = outside::blocking(move || store.save(&saved));
         (self.unsaved, self.polled) = (false, false);
         match timeout(PATIENCE, &mut saving).await {
             Ok(result) => self.saved(result?),

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::event::{Command, Event};
 use super::view::View;
+use crate::outside;
 
 /// The way to a running engine.
 #[derive(Clone)]
@@ -67,7 +68,7 @@ pub(super) struct Pulse(Arc<AtomicI64>);
 impl Pulse {
     /// Shows it.
     pub(super) fn beat(&self) {
-        self.0.store(Timestamp::now().as_second(), Ordering::Relaxed);
+        self.0.store(outside::now().as_second(), Ordering::Relaxed);
     }
 
     fn last(&self) -> Timestamp {

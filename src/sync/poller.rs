@@ -89,6 +89,7 @@ impl Pollers<'_> {
                 let pause = Instant::now() + pause.unwrap_or_default();
                 let percent = 100 - fastrand::u64(0..=JITTER);
                 tokio::select! {
+                    biased;
                     () = sleep_until(start + interval.mul_f64(percent as f64 / 100.0)) => {}
                     () = wake.notified() => {}
                 }

@@ -50,6 +50,9 @@ use writer::Around;
 pub struct Surroundings {
     keys: Keys,
     state: PathBuf,
+    /// Takes everything in place of files and servers.
+    #[cfg(test)]
+    pub(crate) inside: Option<tests::inside::Inside>,
 }
 
 /// The keys of targets cannot be used.
@@ -82,8 +85,12 @@ impl Surroundings {
     /// # Errors
     /// When a file cannot be used, or lacks the key of a target.
     pub fn new(config: &Config) -> Result<Self, TargetKeyError> {
-        let around =
-            Self { keys: Keys::read(&config.transfer.key_files)?, state: config.state_directory.clone() };
+        let around = Self {
+            keys: Keys::read(&config.transfer.key_files)?,
+            state: config.state_directory.clone(),
+            #[cfg(test)]
+            inside: None,
+        };
         for target in &config.targets {
             around.of(target)?;
         }
@@ -193,6 +200,8 @@ impl Targets {
             key: around.of(target).unwrap_or_default(),
             state: around.state.clone(),
             counters: is_server.then(|| self.metrics.pushes(&target.name)),
+            #[cfg(test)]
+            inside: around.inside.clone(),
         };
         let place = Place::Target(target.name.clone());
         if target.dry_run {

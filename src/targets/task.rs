@@ -4,7 +4,6 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -15,6 +14,7 @@ use super::metrics::Counters;
 use super::state::TargetState;
 use super::writer::{Applied, Around, Job, Notes, Writer};
 use crate::config::{Target, TargetKind};
+use crate::outside;
 use crate::propagation::{Place, Propagation};
 use crate::zones::Generation;
 
@@ -95,7 +95,7 @@ impl Watched {
         }
         state.planned = planned;
         state.records = applied.records;
-        state.last_success = Some(Timestamp::now());
+        state.last_success = Some(outside::now());
         state.error = None;
     }
 
@@ -109,7 +109,7 @@ impl Watched {
         self.counters.errors.inc();
         tracing::debug!(target_name = %self.target.name, %error, "target not written");
         let state = &mut lock(&self.inner).state;
-        let since = state.error.as_ref().map_or_else(Timestamp::now, |(since, _)| *since);
+        let since = state.error.as_ref().map_or_else(outside::now, |(since, _)| *since);
         state.error = Some((since, error.to_string()));
     }
 }
@@ -142,6 +142,7 @@ pub(super) async fn run(watched: &Watched, stop: &CancellationToken) {
         let is_due = due.is_some_and(|due| due <= Instant::now());
         let Some(generation) = wanted.filter(|_| is_due) else {
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 () = watched.wake.notified() => {}
                 () = wait(due) => {}

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::IntCounter;
-use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use super::error::TargetError;
 use super::hosts::HostsFile;
 use super::rfc2136::{PushCounters, Pusher};
+#[cfg(test)]
+use super::tests::inside::Inside;
 use super::zone_files::{Place, ZoneFiles};
 use crate::config::{Target, TargetKind};
+use crate::outside;
 use crate::wire::tsig::Key;
 use crate::zones::{FindingKind, Generation};
 
@@ -69,6 +71,9 @@ pub(super) struct Around {
     pub(super) state: PathBuf,
     /// Of a server that takes updates; nothing for other kinds.
     pub(super) counters: Option<PushCounters>,
+    /// Takes everything in place of files and servers.
+    #[cfg(test)]
+    pub(super) inside: Option<Inside>,
 }
 
 /// What brings a target up to date. One for each kind; a new kind is a variant.
@@ -76,13 +81,19 @@ pub(super) enum Writer {
     Hosts(HostsFile),
     ZoneFiles(ZoneFiles),
     Servers(Box<Pusher>),
+    #[cfg(test)]
+    Inside(Inside),
 }
 
 impl Writer {
     pub(super) fn new(target: &Target, around: &Around) -> Self {
+        #[cfg(test)]
+        if let Some(inside) = around.inside.clone() {
+            return Self::Inside(inside);
+        }
         match target.kind.clone() {
             TargetKind::Rfc2136(settings) => {
-                let Around { key, state, counters } = around.clone();
+                let Around { key, state, counters, .. } = around.clone();
                 Self::Servers(Box::new(Pusher::new(&target.name, settings, key, &state, counters)))
             }
             TargetKind::Hosts { path, in_place } => Self::Hosts(HostsFile::new(path, in_place)),
@@ -101,6 +112,8 @@ impl Writer {
             Self::Hosts(file) => file.apply(job).await,
             Self::ZoneFiles(files) => files.apply(job).await,
             Self::Servers(pusher) => pusher.apply(job).await,
+            #[cfg(test)]
+            Self::Inside(inside) => inside.apply(job).await,
         }
     }
 
@@ -108,6 +121,8 @@ impl Writer {
     pub(super) fn interval(&self) -> Duration {
         match self {
             Self::Hosts(_) | Self::ZoneFiles(_) => CHECK,
+            #[cfg(test)]
+            Self::Inside(_) => CHECK,
             Self::Servers(pusher) => pusher.interval(),
         }
     }
@@ -116,6 +131,8 @@ impl Writer {
     pub(super) fn notes(&self) -> Notes {
         match self {
             Self::Hosts(_) | Self::ZoneFiles(_) => Notes::default(),
+            #[cfg(test)]
+            Self::Inside(_) => Notes::default(),
             Self::Servers(pusher) => pusher.notes(),
         }
     }
@@ -125,5 +142,5 @@ impl Writer {
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, TargetError> + Send + 'static,
 ) -> Result<T, TargetError> {
-    spawn_blocking(work).await?
+    outside::blocking(work).await?
 }

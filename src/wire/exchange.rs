@@ -11,6 +11,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 
 use super::octets::HEADER;
+#[cfg(test)]
+use crate::outside::simulated;
 
 /// Why a message is not the answer to a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,6 +124,13 @@ pub async fn udp_until<T>(
     message: &[u8],
     mut read: impl FnMut(Vec<u8>) -> Option<T>,
 ) -> io::Result<T> {
+    #[cfg(test)]
+    if let Some(answer) = simulated::exchange(server, false, message).await {
+        return match answer.and_then(read) {
+            Some(answer) => Ok(answer),
+            None => std::future::pending().await,
+        };
+    }
     let socket = UdpSocket::bind(from(source, server)).await?;
     socket.connect(server).await?;
     socket.send(message).await?;
@@ -155,6 +164,10 @@ pub async fn tcp(server: SocketAddr, query: &[u8], other: impl FnOnce(Mismatch))
 /// # Errors
 /// When the connection fails.
 pub async fn tcp_first(source: Option<IpAddr>, server: SocketAddr, message: &[u8]) -> io::Result<Vec<u8>> {
+    #[cfg(test)]
+    if let Some(answer) = simulated::exchange(server, true, message).await {
+        return answer.ok_or_else(|| io::ErrorKind::ConnectionReset.into());
+    }
     let mut stream = match source {
         None => TcpStream::connect(server).await?,
         Some(_) => {

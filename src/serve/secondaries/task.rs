@@ -138,6 +138,7 @@ pub(super) async fn run(watched: &Watched, records: &Records, stop: &Cancellatio
             (Next::Wait(until), _) => until.map(Instant::from_std),
         };
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = watched.wake.notified() => {}
             Some((job, outcome)) = under_way.next(), if !under_way.is_empty() => {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::queue::Rank;
+use crate::outside;
 
 /// A point in time on both clocks: waiting is by the one that nobody sets, telling by the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +16,7 @@ pub(super) struct Moment {
 
 impl Moment {
     pub(super) fn now() -> Self {
-        Self { at: Instant::now(), time: Timestamp::now() }
+        Self { at: tokio::time::Instant::now().into_std(), time: outside::now() }
     }
 
     /// How long ago it was.

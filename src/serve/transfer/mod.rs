@@ -26,3 +26,20 @@ pub struct Source {
     /// The differences that led to it, oldest first.
     pub history: Arc<VecDeque<Difference>>,
 }
+
+/// All messages of the transfer that a client asks for over TCP without a signature, or the RCODE instead.
+#[cfg(test)]
+pub(crate) fn messages(
+    serving: &super::Serving,
+    request: &[u8],
+    client: std::net::IpAddr,
+) -> Result<Vec<Vec<u8>>, u16> {
+    let mut transfer =
+        begin(serving, request, client, super::Transport::Tcp, None).map_err(|refusal| refusal.rcode)?;
+    let mut messages = Vec::new();
+    let mut message = Vec::new();
+    while transfer.next(0, usize::from(u16::MAX), &mut message) {
+        messages.push(message.clone());
+    }
+    Ok(messages)
+}

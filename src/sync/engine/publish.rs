@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::task::spawn_blocking;
 
 use super::{Engine, EngineError};
+use crate::outside;
 use crate::propagation::Place;
 use crate::serve::{Context, Image, Serving, Source};
 use crate::sync::view::View;
@@ -26,7 +26,7 @@ impl Engine {
                 self.statistics.zones(generation.shares.values().flat_map(|share| &share.zones));
                 let (counters, context) = (self.counters.clone(), self.context());
                 let compile = move || Image::compile(&generation, context, &counters);
-                match spawn_blocking(compile).await? {
+                match outside::blocking(compile).await? {
                     Ok(image) => {
                         image.carry_leaks(&before.image.leaks());
                         answered = Some(number);

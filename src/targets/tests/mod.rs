@@ -1,5 +1,6 @@
 //! What targets promise, on real files.
 
+pub(crate) mod inside;
 mod tasks;
 mod zone_files;
 
@@ -83,5 +84,8 @@ pub(crate) fn generation() -> Generation {
 /// What writes a target that needs nothing beside its configuration.
 pub(super) fn writer_of(kind: &TargetKind) -> Writer {
     let target = Target { name: "t".to_owned(), dry_run: false, kind: kind.clone() };
-    Writer::new(&target, &Around { key: None, state: std::path::PathBuf::new(), counters: None })
+    Writer::new(
+        &target,
+        &Around { key: None, state: std::path::PathBuf::new(), counters: None, inside: None },
+    )
 }
