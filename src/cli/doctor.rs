@@ -1,7 +1,6 @@
 //! `doctor`: which forwarding shape a resolver has, and what mends it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use serde::Deserialize;
@@ -13,6 +12,7 @@ use crate::config::Config;
 use crate::doctor::{Code, Diagnosis, Facts, Sample, Server, Truth, diagnose, examine, recipe};
 use crate::store::Store;
 use crate::targets::export::{Format, export};
+use crate::verify::system_resolvers;
 use crate::zones::DnsName;
 
 /// Something is wrong with the resolver.
@@ -23,8 +23,6 @@ const PORT: u16 = 53;
 
 /// Names that are asked for, each of another zone.
 const SAMPLES: usize = 4;
-
-const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -62,12 +60,8 @@ struct ExportedName {
 
 fn resolver(text: &str) -> Result<SocketAddr, String> {
     if text == "system" {
-        let file =
-            fs::read_to_string(RESOLV_CONF).map_err(|error| format!("cannot read {RESOLV_CONF}: {error}"))?;
-        let servers = file.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
-        let mut servers = servers.filter_map(|server| server.trim().parse::<IpAddr>().ok());
-        let first = servers.next().ok_or_else(|| format!("{RESOLV_CONF} names no server"))?;
-        return Ok(SocketAddr::new(first, PORT));
+        let servers = system_resolvers().map_err(|error| error.to_string())?;
+        return servers.first().copied().ok_or_else(|| "the system has no resolver".to_owned());
     }
     let alone = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, PORT));
     alone.or_else(|_| text.parse()).map_err(|_| {
@@ -82,7 +76,7 @@ pub(super) fn main(arguments: &Arguments) -> Result<Printed, Failure> {
             let truth = stored(&config, arguments.name.as_ref())?;
             return Ok(examine(arguments.resolver, truth, async || None).await);
         }
-        let client = Client::new(&arguments.config.config)?;
+        let client = Client::optional(&arguments.config.config)?;
         let truth = live(&config, &client, arguments.name.as_ref()).await?;
         Ok(examine(arguments.resolver, truth, async || rare_questions(&client).await).await)
     })?;
@@ -102,25 +96,10 @@ pub(super) fn main(arguments: &Arguments) -> Result<Printed, Failure> {
 
 /// What the running daemon knows.
 async fn live(config: &Config, client: &Client, name: Option<&DnsName>) -> Result<Truth, Failure> {
-    let get = async |path: &str| -> Result<Vec<u8>, Failure> {
-        let asked = client
-            .get(path)
-            .await
-            .map_err(|error| format!("{error} --offline goes by what it has stored."))?;
-        let (status, body) = asked;
-        if status.is_success() {
-            return Ok(body);
-        }
-        let error = serde_json::from_slice::<serde_json::Value>(&body).unwrap_or_default();
-        Err(error["error"]
-            .as_str()
-            .map_or_else(|| format!("the daemon answered {status}"), str::to_owned)
-            .into())
-    };
-    let exported = serde_json::from_slice(&get("/api/v1/export/json").await?)?;
-    let records: Vec<RecordStatus> = serde_json::from_slice(&get("/api/v1/records").await?)?;
+    let exported = client.ask("/api/v1/export/json").await?;
+    let records: Vec<RecordStatus> = client.ask("/api/v1/records").await?;
     let records = records.into_iter().map(|record| (record.name, record.zone, record.addresses));
-    let status: Status = serde_json::from_slice(&get("/api/v1/status").await?)?;
+    let status: Status = client.ask("/api/v1/status").await?;
     // Sockets may be systemd's, or on ports that the system has chosen.
     Ok(Truth { listeners: status.listeners, ..truth(config, name, exported, records)? })
 }

@@ -23,19 +23,7 @@ pub(super) struct Source {
 impl Source {
     /// Asks the daemon for `path`.
     pub(super) fn ask<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        block_on(async {
-            let asked = Client::new(&self.config.config)?.get(path).await;
-            let (status, body) =
-                asked.map_err(|error| format!("{error} --offline reads what it has stored."))?;
-            if status.is_success() {
-                return Ok(serde_json::from_slice(&body)?);
-            }
-            let error = serde_json::from_slice::<serde_json::Value>(&body).unwrap_or_default();
-            Err(error["error"]
-                .as_str()
-                .map_or_else(|| format!("the daemon answered {status}"), str::to_owned)
-                .into())
-        })
+        block_on(async { Client::optional(&self.config.config)?.ask(path).await })
     }
 
     /// Where the daemon is, and what it has stored.

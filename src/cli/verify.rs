@@ -112,16 +112,8 @@ async fn right(arguments: &Arguments, config: &Config) -> Result<Right, Failure>
 
 async fn of_daemon(arguments: &Arguments, config: &Config) -> Result<(Facts, Vec<SocketAddr>), Failure> {
     let client = Client::new(&arguments.config)?;
-    let get = async |path: &str| {
-        let (status, body) = client.get(path).await?;
-        if status.is_success() {
-            Ok(body)
-        } else {
-            Err(Failure::from(format!("the daemon answered {status}")))
-        }
-    };
-    let status: Status = serde_json::from_slice(&get("/api/v1/status").await?)?;
-    let records: Vec<RecordStatus> = serde_json::from_slice(&get("/api/v1/records").await?)?;
+    let status: Status = client.ask("/api/v1/status").await?;
+    let records: Vec<RecordStatus> = client.ask("/api/v1/records").await?;
     let mut names = BTreeMap::new();
     for record in records {
         let name = names.entry(record.name).or_insert_with(|| Name {

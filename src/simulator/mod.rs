@@ -26,7 +26,7 @@ mod verbs;
 mod world;
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
@@ -46,6 +46,7 @@ pub use world::{
     ZoneGroup,
 };
 
+use crate::wire::exchange::reachable;
 use connection::{ConnectionHandle, Listening};
 
 /// A running simulator. Dropping it closes the listener and resets every connection.
@@ -160,7 +161,7 @@ impl WorldHandle {
     /// A world without a server, for simulations inside one process.
     #[cfg(test)]
     pub(crate) fn detached(world: World) -> Self {
-        let site = Site::of(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
+        let site = Site::of(SocketAddr::from(([127, 0, 0, 1], 1)));
         Self(Arc::new(Shared { world: Mutex::new(world), requests: RequestLog::default(), site }))
     }
 
@@ -192,16 +193,6 @@ impl Site {
             foreign_url: format!("http://localhost:{}", address.port()),
         }
     }
-}
-
-/// A wildcard address cannot be connected to everywhere, loopback can.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
 }
 
 #[cfg(test)]

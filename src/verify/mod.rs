@@ -32,7 +32,7 @@ pub use metrics::VerifyMetrics;
 pub use names::Known;
 pub use problem::{Check, Problem};
 pub use report::{ApplicationReport, NameReport, PortReport, Provisioning, Report, ServerReport};
-pub use servers::{Kind, NoSystemResolver, Server, servers};
+pub use servers::{Kind, NoSystemResolver, Server, servers, system_resolvers};
 pub use task::{Last, Prepared, Verify, VerifyError};
 
 use names::Asked;

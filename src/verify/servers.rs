@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use crate::config::{Config, TargetKind, VerifyResolver};
 use crate::files::{self, FileError};
+use crate::wire::exchange::reachable;
 use crate::zones::DnsName;
 
 /// The system's resolvers.
@@ -66,7 +67,7 @@ pub fn servers(
         };
         match resolver {
             VerifyResolver::System => {
-                let addresses = system(Path::new(RESOLV_CONF))?;
+                let addresses = system_resolvers()?;
                 servers.extend(
                     addresses.into_iter().map(|a| server(format!("system {}", short(a)), a, Kind::Resolver)),
                 );
@@ -102,7 +103,12 @@ pub fn servers(
     Ok(servers)
 }
 
-fn system(path: &Path) -> Result<Vec<SocketAddr>, NoSystemResolver> {
+/// The system's resolvers, in the order in which it asks them; at least one.
+///
+/// # Errors
+/// When their file is there and cannot be read.
+pub fn system_resolvers() -> Result<Vec<SocketAddr>, NoSystemResolver> {
+    let path = Path::new(RESOLV_CONF);
     match files::read(path, RESOLV_CONF_SIZE) {
         Ok(content) => Ok(nameservers(&String::from_utf8_lossy(&content))),
         Err(FileError::Unreadable(error)) if error.kind() == io::ErrorKind::NotFound => Ok(nameservers("")),
@@ -121,16 +127,6 @@ fn nameservers(text: &str) -> Vec<SocketAddr> {
     };
     let servers: Vec<SocketAddr> = text.lines().filter_map(address).take(3).collect();
     if servers.is_empty() { vec![(Ipv4Addr::LOCALHOST, 53).into()] } else { servers }
-}
-
-/// A wildcard is asked over loopback.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
 }
 
 /// Without the usual port.

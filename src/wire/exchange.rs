@@ -103,6 +103,16 @@ pub async fn udp(server: SocketAddr, query: &[u8], mut other: impl FnMut(Mismatc
     answer.await?
 }
 
+/// Where a listener can be asked: a wildcard address cannot be connected to everywhere, loopback can.
+pub(crate) fn reachable(listener: SocketAddr) -> SocketAddr {
+    let ip = match listener.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listener.port())
+}
+
 /// Where an exchange comes from: a port that the kernel chooses, of an address that it chooses too
 /// unless one is given.
 fn from(source: Option<IpAddr>, server: SocketAddr) -> SocketAddr {
