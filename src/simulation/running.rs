@@ -36,6 +36,13 @@ pub(super) struct Disk {
     life: u64,
 }
 
+impl Disk {
+    /// Loses what is on it.
+    pub(super) fn lose(&mut self) {
+        (self.content, self.durable) = (None, None);
+    }
+}
+
 /// A process.
 pub(super) struct Running {
     pub(super) handle: Handle,
@@ -55,7 +62,7 @@ impl Running {
         config: Arc<Config>,
         disk: &Arc<Mutex<Disk>>,
         world: &Azure,
-        asked: impl Fn(&str) + Send + Sync + 'static,
+        asked: impl Fn(&reqwest::Request) + Send + Sync + 'static,
         target: Inside,
     ) -> Result<Self, String> {
         let now = outside::now();
@@ -81,7 +88,7 @@ impl Running {
         let serving = Arc::new(ArcSwap::from_pointee(serving));
         let read = world.world.clone();
         let answer = move |request: &reqwest::Request| {
-            asked(request.url().path());
+            asked(request);
             read.read(request.url(), request.headers(), outside::now())
         };
         let azure = Arc::new(azure::Azure::inside(&config.azure, answer, WAY));
