@@ -38,8 +38,11 @@ pub enum SavedError {
     /// It is no JSON of the right shape.
     #[error("the state file cannot be understood: {0}")]
     Json(#[from] serde_json::Error),
-    /// A later daemon wrote it.
-    #[error("the state file has version {0}, this daemon knows version 1 only")]
+    /// A later release wrote it.
+    #[error(
+        "a later release wrote it: it has version {0} of the format, this release reads version {VERSION}. To go back \
+         to that release, stop the daemon and give the file its old name again"
+    )]
     Version(u32),
     /// Somebody changed it by hand.
     #[error("the state file has zone {0}, but no serial for it")]

@@ -162,8 +162,7 @@ impl Store {
     /// Moves unreadable state out of the way, unless that is done.
     fn move_aside(&self) -> Result<(), StoreError> {
         let Some(aside) = self.aside.as_ref().filter(|aside| !aside.exists()) else { return Ok(()) };
-        let state = self.directory.join(STATE);
-        fs::rename(&state, aside).map_err(failed("cannot move aside", &state))
+        set_aside(&self.directory, STATE, aside)
     }
 }
 
@@ -187,6 +186,18 @@ pub(crate) fn replace(
         .map_err(failed("cannot write", &path))?;
     let real = directory.join(name);
     fs::rename(&path, &real).map_err(failed("cannot replace", &real))?;
+    sync(directory)
+}
+
+/// Moves a file of the directory out of the way of the one that will take its place; afterwards that is
+/// on the disk, so that no power cut leaves the later rename without this one.
+pub(crate) fn set_aside(directory: &Path, name: &str, aside: &Path) -> Result<(), StoreError> {
+    let path = directory.join(name);
+    fs::rename(&path, aside).map_err(failed("cannot move aside", &path))?;
+    sync(directory)
+}
+
+fn sync(directory: &Path) -> Result<(), StoreError> {
     File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed("cannot sync", directory))
 }
 

@@ -3,7 +3,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use super::*;
-use crate::zones::{EndpointPolicy, EndpointShare, Placement, Publication, Share, Source, generation};
+use crate::zones::{
+    Absence, Catalog, EndpointPolicy, EndpointShare, Hold, Needs, Placement, Publication, Share, Source,
+    Streak, generation,
+};
 
 fn publication() -> Publication {
     Publication {
@@ -123,6 +126,95 @@ fn a_state_without_policies_is_written_as_before_there_were_any() {
     assert_eq!(value(&again), value(first));
 }
 
+/// State with everything in it that a state can have. Whoever adds a field adds it here, and a fixture.
+fn everything() -> Saved {
+    let id =
+        |text: &str| format!("/subscriptions/s/resourceGroups/r/providers/{text}").parse().expect("an id");
+    let name = |text: &str| text.parse().expect("a name");
+    let before = saved(1);
+    let application = id("Microsoft.IoTCentral/iotApps/a");
+    let endpoint: crate::zones::ResourceId = id("Microsoft.Network/privateEndpoints/e");
+    let mut share = (*before.generation.shares[&application]).clone();
+    let own = Placement {
+        zone: name("privatelink.azureiotcentral.com"),
+        member: None,
+        interface: Some(id("Microsoft.Network/networkInterfaces/e.nic")),
+        source: Source::CustomDns,
+        own_name: true,
+        addresses: BTreeSet::from([[10, 0, 0, 7].into(), [10, 0, 0, 8].into()]),
+        since: now(),
+    };
+    share.zones.insert(own.zone.clone());
+    let at_the_endpoint = share.endpoints.get_mut(&endpoint).expect("the endpoint");
+    at_the_endpoint.subnet = Some(id("Microsoft.Network/virtualNetworks/v/subnets/n"));
+    at_the_endpoint.names.insert(name("a.azureiotcentral.com"), own);
+    at_the_endpoint.names.values_mut().for_each(|placement| placement.source = Source::ZoneGroup);
+    let publication = Publication {
+        endpoints: BTreeMap::from([
+            (application.clone(), EndpointPolicy::Prefer(vec![endpoint.clone()])),
+            (
+                id("Microsoft.IoTCentral/iotApps/b"),
+                EndpointPolicy::BySubnet(BTreeMap::from([(
+                    "10.1.0.0/16".parse().expect("a prefix"),
+                    endpoint.clone(),
+                )])),
+            ),
+        ]),
+        catalog: Some(Catalog { origin: name("catalog.example"), group: Some("g".to_owned()) }),
+        rpz: Some(name("rpz.example")),
+        serial_at_least: Some(2_026_010_100),
+        ..publication()
+    };
+    let shares = BTreeMap::from([(application.clone(), Arc::new(share))]);
+    let (generation, difference) =
+        generation::succeed(Some(&before.generation), shares, &publication, "poll of a", now())
+            .expect("a change");
+    let hold = Hold {
+        application,
+        endpoint,
+        name: name("hub2.azure-devices.net"),
+        absence: Absence::ConnectionNotApproved("Rejected".to_owned()),
+        since: now(),
+        proven: Streak { polls: 2, since: Some(now()), may_empty: true },
+        needs: Needs::Operator,
+        rejected: true,
+    };
+    Saved {
+        generation: Arc::new(generation),
+        history: before.history.into_iter().chain([difference]).collect(),
+        rejections: vec![hold],
+        last_success: before.last_success,
+        released: true,
+    }
+}
+
+/// Written by releases, never to be written anew, only to be joined by files of later ones.
+#[test]
+fn state_of_every_release_is_read_whole() {
+    let fixture = include_bytes!("../../tests/fixtures/state/v1-everything.json");
+    assert_eq!(Saved::from_bytes(fixture).expect("read"), everything());
+    let mut written = Vec::new();
+    everything().write(&mut written).expect("written");
+    assert_eq!(String::from_utf8_lossy(&written), String::from_utf8_lossy(fixture).trim_end());
+}
+
+#[test]
+fn state_of_a_later_release_is_told_from_damage() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut later = Vec::new();
+    everything().write(&mut later).expect("written");
+    let later = String::from_utf8(later).expect("text").replacen("\"version\": 1", "\"version\": 2", 1);
+    fs::write(directory.path().join(STATE), &later).expect("written");
+    let (store, opened) = Store::open(directory.path(), now()).expect("opens all the same");
+    let Opened::MovedAside { path, reason } = opened else { panic!("{opened:?}") };
+    let said = reason.to_string();
+    for part in ["/state.json: a later release wrote it", "version 2", "reads version 1", "its old name"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    store.save(&saved(1)).expect("goes on");
+    assert_eq!(fs::read_to_string(path).expect("kept"), later);
+}
+
 #[test]
 fn one_daemon_a_directory() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -196,6 +288,47 @@ fn a_torn_write_leaves_the_old_state() {
     let (store, opened) = Store::open(directory.path(), now()).expect("opens");
     assert!(matches!(opened, Opened::Saved(loaded) if *loaded == saved(2)));
     store.save(&saved(3)).expect("writes over the rest");
+}
+
+/// What a write may leave that was cut off anywhere: so many octets, or all of its length with zeros
+/// from there on.
+fn torn(whole: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    (0..whole.len()).flat_map(|length| {
+        let mut zeros = whole.to_vec();
+        zeros.iter_mut().skip(length).for_each(|octet| *octet = 0);
+        [whole.iter().copied().take(length).collect(), zeros]
+    })
+}
+
+#[test]
+fn wherever_a_write_is_cut_off_nothing_is_lost() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name);
+    let mut whole = Vec::new();
+    saved(3).write(&mut whole).expect("written");
+    let (store, _) = Store::open(directory.path(), now()).expect("opens");
+    store.save(&saved(2)).expect("saves");
+    let old = fs::read(path(STATE)).expect("the state");
+    drop(store);
+    assert!(torn(&whole).all(|torn| Saved::from_bytes(&torn).is_err()));
+    // Some of them on the disk, where each costs a sync.
+    for torn in torn(&whole).step_by(101) {
+        // Beside the old state, as a crash leaves it.
+        fs::write(path("state.json.new"), &torn).expect("writes");
+        let (store, opened) = Store::open(directory.path(), now()).expect("opens");
+        assert!(matches!(opened, Opened::Saved(loaded) if *loaded == saved(2)));
+        drop(store);
+        // In its place, by a disk that says that it has what it has not.
+        fs::write(path(STATE), &torn).expect("writes");
+        let (store, opened) = Store::open(directory.path(), now()).expect("opens");
+        let Opened::MovedAside { path: aside, reason } = opened else { panic!("{opened:?}") };
+        assert!(reason.to_string().contains("state.json: the state file cannot be understood"), "{reason}");
+        assert_eq!(fs::read(&aside).expect("kept"), torn);
+        assert!(!path(STATE).exists());
+        fs::remove_file(aside).expect("removed");
+        drop(store);
+        fs::write(path(STATE), &old).expect("writes");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! real sockets. One binary for all of these tests, so that it is linked once.
 
 mod admin;
+mod crashes;
 mod demo;
 mod discovery;
 mod docs;

@@ -12,13 +12,13 @@ use crate::support::dns::{dig, not_before, serial};
 use crate::support::eventually;
 use crate::support::home::Home;
 
-type Names = BTreeMap<String, BTreeSet<Ipv4Addr>>;
+pub(crate) type Names = BTreeMap<String, BTreeSet<Ipv4Addr>>;
 
 /// An address at which nobody answers.
-const NOBODY: &str = "http://127.0.0.1:1";
+pub(crate) const NOBODY: &str = "http://127.0.0.1:1";
 
 /// What the daemon has accepted, by the API.
-async fn accepted(daemon: &Daemon) -> (Status, Names) {
+pub(crate) async fn accepted(daemon: &Daemon) -> (Status, Names) {
     loop {
         let before = daemon.status().await;
         let records = daemon.records().await;
@@ -33,7 +33,7 @@ async fn accepted(daemon: &Daemon) -> (Status, Names) {
 
 /// Starts the daemon without Azure; checks that it serves what was accepted last, and that this is
 /// not older than what was seen before it was killed. Gives its names.
-async fn without_azure(home: &mut Home, arm: &str, seen: &Status, seen_names: &Names) -> Names {
+pub(crate) async fn without_azure(home: &mut Home, arm: &str, seen: &Status, seen_names: &Names) -> Names {
     home.settings.arm = NOBODY.to_owned();
     let daemon = home.start().await;
     // The first thing that is done: no poll can have succeeded, and none ever will.

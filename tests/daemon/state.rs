@@ -130,3 +130,57 @@ async fn a_second_daemon_keeps_out_of_the_state() {
     assert!(second.err.contains("another privatelink-dns uses the state directory"), "{}", second.err);
     assert!(second.err.lines().last().is_some_and(|line| line.contains("\"stopped\"")), "{}", second.err);
 }
+
+#[tokio::test]
+async fn state_of_a_later_release_is_put_aside_whole_and_can_be_taken_up_again() {
+    let azure = Azure::start().await;
+    let mut home = Home::new(&azure);
+    let daemon = home.start().await;
+    daemon.shows(&azure).await;
+    let before = daemon.status().await.generation.expect("a generation").number;
+    daemon.end(Signal::TERM).await;
+    let state = home.state().join("state.json");
+    let text = fs::read_to_string(&state).expect("the state");
+    let later = text.replacen("\"version\": 1", "\"version\": 2", 1);
+    assert_ne!(later, text);
+    fs::write(&state, &later).expect("written");
+
+    let daemon = home.start().await;
+    let message = daemon.finding(FindingKind::StateMovedAside).await;
+    for part in ["state.json: a later release wrote it", "version 2", "reads version 1", "moved to"] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    // It does not wait for anybody: names come from Azure.
+    daemon.shows(&azure).await;
+    daemon.end(Signal::TERM).await;
+    let names = fs::read_dir(home.state()).expect("a directory").map(|entry| entry.expect("an entry").path());
+    let aside = names.filter(|path| path.to_string_lossy().contains("unreadable-")).collect::<Vec<_>>();
+    assert_eq!(aside.len(), 1);
+    assert!(message.contains(&*aside[0].to_string_lossy()), "{message}");
+    assert_eq!(fs::read_to_string(&aside[0]).expect("kept"), later, "to the last octet");
+
+    // The later release, given its file again, is where it was.
+    fs::write(&aside[0], text).expect("written");
+    fs::rename(&aside[0], &state).expect("renamed");
+    home.settings.arm = "http://127.0.0.1:1".to_owned();
+    let daemon = home.start().await;
+    assert_eq!(daemon.status().await.generation.expect("a generation").number, before);
+}
+
+/// Every field that state can have, as the release that made it wrote it.
+#[tokio::test]
+async fn state_with_everything_in_it_is_served() {
+    let azure = Azure::start().await;
+    let mut home = Home::new(&azure);
+    home.settings.arm = "http://127.0.0.1:1".to_owned();
+    home.settings.applications = vec![
+        "/subscriptions/s/resourceGroups/r/providers/Microsoft.IoTCentral/iotApps/a".parse().expect("an id"),
+    ];
+    fs::create_dir(home.state()).expect("a directory");
+    let fixture = Path::new(V1).with_file_name("v1-everything.json");
+    fs::copy(fixture, home.state().join("state.json")).expect("the fixture");
+    let daemon = home.start().await;
+    let answer = dig(daemon.dns(), "a.privatelink.azureiotcentral.com", "A").await;
+    assert_eq!(answer.data(), ["10.0.0.7", "10.0.0.8"]);
+    assert!(!daemon.log().iter().any(|line| line["level"] == "ERROR"), "{:?}", daemon.log());
+}

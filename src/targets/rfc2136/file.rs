@@ -1,7 +1,8 @@
 //! The ledger on disk: `ledger-NAME.json` in the state directory.
 //!
-//! Written like the state, beside, synced, renamed. One that cannot be read is moved aside: nothing is
-//! ours then, what is equal is adopted, and nothing foreign is removed.
+//! Written like the state, beside, synced, renamed. One that is damaged is moved aside: nothing is ours
+//! then, what is equal is adopted, and nothing foreign is removed. One of a later release is whole: it
+//! stays where it is, and nothing is written until that release or an operator takes it up.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{BufWriter, ErrorKind};
@@ -90,7 +91,7 @@ impl LedgerFile {
         }
     }
 
-    /// The ledger, or a new one. An unreadable one is moved aside, which is told in the log.
+    /// The ledger, or a new one. A damaged one is moved aside, which is told in the log.
     pub(super) fn open(&self, reach: &Reach) -> Result<Ledger, FileError> {
         match self.read() {
             Ok(Some(mut ledger)) => {
@@ -98,9 +99,9 @@ impl LedgerFile {
                 Ok(ledger)
             }
             Ok(None) => Ok(Ledger::new(reach.clone())),
-            Err(FileError::Unreadable { path, reason }) => {
+            Err(FileError::Unreadable { reason: reason @ LedgerError::Damaged(_), .. }) => {
                 let aside = store::free_name(&self.directory, &self.name(), Timestamp::now());
-                fs::rename(&path, &aside).map_err(store::failed("cannot move aside", &path))?;
+                store::set_aside(&self.directory, &self.name(), &aside)?;
                 tracing::error!(
                     target_name = %self.target, moved_to = %aside.display(), %reason,
                     "the ledger could not be read: no record is known to be ours, so none is removed; equal ones are \

@@ -124,8 +124,12 @@ pub(crate) enum LedgerError {
     /// It is no ledger.
     #[error("it is damaged: {0}")]
     Damaged(#[from] serde_json::Error),
-    /// It is of another release.
-    #[error("it has version {0}, this release reads version {VERSION}")]
+    /// It is of a later release.
+    #[error(
+        "a later release wrote it: it has version {0} of the format, this release reads version {VERSION}. Nothing is \
+         written to the target. Run that release again; or move the file away, then what the server has already is \
+         adopted, and what should go from it has to be removed by hand"
+    )]
     Version(u32),
 }
 

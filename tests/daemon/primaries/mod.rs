@@ -1,6 +1,7 @@
 //! Servers that stay primary: BIND takes updates from the daemon, beside records of others.
 
 mod chaos;
+mod crashes;
 mod operator;
 mod records;
 mod refusals;

@@ -6,6 +6,7 @@ pub(crate) mod dns;
 pub(crate) mod home;
 pub(crate) mod public;
 pub(crate) mod server;
+pub(crate) mod strace;
 
 use std::time::Duration;
 

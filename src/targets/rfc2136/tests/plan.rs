@@ -274,7 +274,7 @@ fn a_ledger_reads_what_it_wrote_and_knows_other_versions() {
     ledger.books.insert("any".to_owned(), book);
     let text = serde_json::to_string_pretty(&ledger).expect("JSON");
     assert_eq!(Ledger::from_bytes(text.as_bytes()).expect("a ledger"), ledger);
-    let golden = include_str!("ledger-1.json");
+    let golden = include_str!("../../../../tests/fixtures/ledger/v1.json");
     assert_eq!(text, golden.trim_end());
     let other = text.replace("\"version\": 1", "\"version\": 2");
     assert!(
