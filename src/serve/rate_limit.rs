@@ -138,6 +138,24 @@ mod tests {
     }
 
     #[test]
+    fn a_million_networks_take_no_memory_and_hardly_anything_from_others() {
+        let limiter = limiter(1000, 1);
+        let now = Instant::now();
+        let network = |number: u32| IpAddr::from((number << 8 | 0x2000_0001).to_be_bytes());
+        // Each sends little: with 15 in a bucket nobody is over.
+        assert!((0..1_000_000).all(|number| limiter.charge(network(number), now) == Pass));
+        // Sixty send more than they may. Whoever meets one of them in a bucket is sent to TCP: one of a thousand.
+        for _ in 0..1100 {
+            (0..60).for_each(|number| _ = limiter.charge(network(number), now));
+        }
+        assert!((0..60).all(|number| limiter.charge(network(number), now) == Slip));
+        let others = 2_000_000..2_002_000;
+        let slipped = others.filter(|number| limiter.charge(network(*number), now) == Slip).count();
+        assert!(slipped < 20, "{slipped} of 2000");
+        assert_eq!(limiter.buckets.len(), BUCKETS);
+    }
+
+    #[test]
     fn a_time_before_the_limiter_is_its_start() {
         let before = Instant::now();
         let limiter = limiter(10, 0);

@@ -4,7 +4,7 @@
 //! collected and written together. Back-pressure is TCP's own: while a client does not read, its
 //! queries are not read either.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -43,10 +43,39 @@ pub(super) struct Connections(Mutex<Counts>);
 
 #[derive(Default)]
 struct Counts {
-    clients: HashMap<IpAddr, usize>,
+    /// Of each client those that are open, oldest first.
+    clients: HashMap<IpAddr, VecDeque<Open>>,
     total: usize,
     /// Of clients that may ask nothing: they are told so, but must not keep the others out.
     strangers: usize,
+    /// The number of the last one.
+    last: u64,
+}
+
+struct Open {
+    number: u64,
+    stranger: bool,
+    /// Ends it, for the sake of another client.
+    end: CancellationToken,
+}
+
+impl Counts {
+    /// Ends the oldest connection of the client that has most, unless it has hardly more than `held`: then
+    /// there would be no end of taking from each other.
+    fn make_room(&mut self, held: usize) -> bool {
+        let most = self.clients.values_mut().max_by_key(|open| open.len());
+        let Some(oldest) = most.filter(|open| open.len() >= held + 2).and_then(VecDeque::pop_front) else {
+            return false;
+        };
+        oldest.end.cancel();
+        self.uncount(&oldest);
+        true
+    }
+
+    fn uncount(&mut self, open: &Open) {
+        self.total -= 1;
+        self.strangers -= usize::from(open.stranger);
+    }
 }
 
 /// A counted connection; uncounted when dropped.
@@ -54,12 +83,14 @@ pub(super) struct Ticket {
     connections: Arc<Connections>,
     counters: Arc<Counters>,
     client: IpAddr,
-    stranger: bool,
+    number: u64,
+    end: CancellationToken,
 }
 
 impl Connections {
     /// Counts a connection of a client, or of a network where clients have whole ones to choose from,
-    /// unless one of the limits is reached.
+    /// unless one of the limits is reached. When all together have theirs, a client that may ask gets in at
+    /// the expense of the one that has most: else a few hosts would keep out everybody.
     pub(super) fn admit(
         self: &Arc<Self>,
         serving: &Serving,
@@ -70,18 +101,25 @@ impl Connections {
         let stranger = serving.is_stranger(client.ip());
         let client = network(client.ip().to_canonical());
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let full = counts.total >= limits.connections
-            || counts.clients.get(&client).is_some_and(|n| *n >= limits.connections_per_client)
+        let held = counts.clients.get(&client).map_or(0, VecDeque::len);
+        let refused = held >= limits.connections_per_client
             || stranger && counts.strangers >= limits.connections.div_ceil(8);
-        if full {
+        let full = counts.total >= limits.connections;
+        if refused || full && (stranger || !counts.make_room(held)) {
             counters.connections_refused.inc();
             return None;
         }
-        *counts.clients.entry(client).or_default() += 1;
+        if full {
+            // The other one's.
+            counters.connections_refused.inc();
+        }
         counts.total += 1;
         counts.strangers += usize::from(stranger);
+        counts.last += 1;
+        let (number, end) = (counts.last, CancellationToken::new());
+        counts.clients.entry(client).or_default().push_back(Open { number, stranger, end: end.clone() });
         counters.connections.inc();
-        Some(Ticket { connections: self.clone(), counters: counters.clone(), client, stranger })
+        Some(Ticket { connections: self.clone(), counters: counters.clone(), client, number, end })
     }
 }
 
@@ -96,12 +134,15 @@ fn network(client: IpAddr) -> IpAddr {
 impl Drop for Ticket {
     fn drop(&mut self) {
         let mut counts = self.connections.0.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.total -= 1;
-        counts.strangers -= usize::from(self.stranger);
-        if let Some(count) = counts.clients.get_mut(&self.client) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(open) = counts.clients.get_mut(&self.client) {
+            // One that was ended for another client is not counted any more.
+            let place = open.iter().position(|open| open.number == self.number);
+            let ended = place.and_then(|place| open.remove(place));
+            if open.is_empty() {
                 counts.clients.remove(&self.client);
+            }
+            if let Some(ended) = ended {
+                counts.uncount(&ended);
             }
         }
         self.counters.connections.dec();
@@ -143,14 +184,16 @@ pub(super) async fn run<S, F>(
         let Some(ticket) = connections.admit(&shared.load(), &counters, client) else { continue };
         let (serving, stop) = (serve(stream, client), stop.clone());
         tasks.spawn(async move {
-            let _ticket = ticket;
             let ended = tokio::select! {
                 () = stop.cancelled() => Ok(()),
+                () = ticket.end.cancelled() => Ok(()),
                 ended = serving => ended,
             };
             if let Err(error) = ended {
                 tracing::trace!(%client, %error, "connection ended");
             }
+            // The connection itself is closed by now.
+            drop(ticket);
         });
     }
     tasks.close();

@@ -218,18 +218,74 @@ async fn all_clients_together_have_theirs() {
     let dns = Dns { tcp_connections: 3, tcp_connections_per_client: 2, ..dns(&["127.0.0.1:0"]) };
     let server = Server::start(&dns);
     let mut open = Vec::new();
-    for from in ["127.0.0.1", "127.0.0.1", "127.0.0.2"] {
+    for from in ["127.0.0.1", "127.0.0.2", "127.0.0.3"] {
         open.push(served(&server, from).await.expect("below the limit"));
     }
-    assert!(served(&server, "127.0.0.3").await.is_none(), "the fourth");
+    assert!(served(&server, "127.0.0.4").await.is_none(), "nobody has more than one");
+    assert!(served(&server, "127.0.0.1").await.is_none(), "who has one gets no second");
     assert_eq!(server.counters.connections.get(), 3);
     // UDP goes on.
     let (response, _) = ask(&client("127.0.0.3").await, server.address(), &query(DEVICE, A)).await;
     assert_eq!(summary(&response).to_string(), HIT);
     // A reloaded configuration counts for connections that come.
     server.publish(sample(), &Dns { tcp_connections: 4, ..dns });
-    open.push(served(&server, "127.0.0.3").await.expect("below the new limit"));
+    open.push(served(&server, "127.0.0.4").await.expect("below the new limit"));
     drop(open);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_gets_in_at_the_expense_of_the_one_with_most() {
+    let dns = Dns { tcp_connections: 6, tcp_connections_per_client: 4, ..dns(&["127.0.0.1:0"]) };
+    let server = Server::start(&dns);
+    let mut greedy = Vec::new();
+    for _ in 0..4 {
+        greedy.push(served(&server, "127.0.0.1").await.expect("within the share"));
+    }
+    let mut modest = served(&server, "127.0.0.2").await.expect("within the share");
+    let mut other = served(&server, "127.0.0.2").await.expect("within the share");
+    // The oldest of the four goes, and no other.
+    let mut late = served(&server, "127.0.0.3").await.expect("a place is made");
+    assert_eq!(next(&mut greedy[0]).await, None);
+    for stream in greedy[1..].iter_mut().chain([&mut modest, &mut other, &mut late]) {
+        assert!(ask_over(stream, &query(DEVICE, A)).await.is_some());
+    }
+    assert_eq!(server.counters.connections_refused.get(), 1, "it is counted");
+    // 3, 2 and 1: taking from each other has an end.
+    assert!(served(&server, "127.0.0.1").await.is_none(), "who has most gets nothing");
+    assert!(served(&server, "127.0.0.2").await.is_none(), "nor does who would then have most");
+    let second = served(&server, "127.0.0.3").await;
+    assert!(second.is_some() && next(&mut greedy[1]).await.is_none(), "2, 2 and 2");
+    assert!(served(&server, "127.0.0.3").await.is_none());
+    // What was ended is not uncounted a second time: there is room for one, not for two.
+    drop(modest);
+    let fourth = within(async {
+        loop {
+            if let Some(stream) = served(&server, "127.0.0.4").await {
+                return stream;
+            }
+        }
+    });
+    let fourth = fourth.await;
+    assert!(served(&server, "127.0.0.4").await.is_none());
+    assert_eq!(server.counters.connections.get(), 6);
+    drop((greedy, other, late, second, fourth));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn who_may_ask_nothing_takes_no_place_of_others() {
+    let mut dns = Dns { tcp_connections: 3, tcp_connections_per_client: 3, ..dns(&["127.0.0.1:0"]) };
+    dns.allow_query = vec![prefix("127.0.0.0/31")];
+    let server = Server::start(&dns);
+    let mut open = Vec::new();
+    for _ in 0..3 {
+        open.push(served(&server, "127.0.0.1").await.expect("within the share"));
+    }
+    assert!(served(&server, "127.0.0.9").await.is_none());
+    for stream in &mut open {
+        assert!(ask_over(stream, &query(DEVICE, A)).await.is_some());
+    }
     server.stop().await;
 }
 
