@@ -1,6 +1,6 @@
 //! An operator may end any hold.
 
-use super::build::{endpoint_id, id, subnet};
+use super::build::{at, endpoint_id, id, subnet};
 use super::story::{Story, letter_name, play};
 use crate::zones::*;
 
@@ -124,4 +124,34 @@ fn rejecting_one_of_all_names_is_no_word_on_the_others() {
     assert_eq!(story.reject("a"), "abc !bc-a");
     assert_eq!(story.polls(100, 300, "z", "none", ""), "abc !bc-a");
     assert_eq!(story.approve("b"), "ac !c-a");
+}
+
+#[test]
+fn what_cannot_be_read_is_the_operators_until_it_can_be() {
+    let mut story = play(&[(0, "abc", "abc", "", "abc"), (60, "ab", "ab", "", "abc .c")]);
+    story.reject("a");
+    let (held, share) = (story.state.holds.clone(), story.share.clone().expect("a share"));
+    story.state = guard::unreadable(&share, &story.state, at(120));
+    assert_eq!(story.told(), "abc !abc");
+    for (hold, letter) in story.state.holds.iter().zip("abc".chars()) {
+        let before = held.iter().find(|before| before.name == hold.name);
+        assert_eq!((&hold.name, &hold.application), (&letter_name(letter), &share.application));
+        assert_eq!(hold.absence, Absence::ApplicationUnreadable);
+        assert_eq!(hold.since, before.map_or(at(120), |before| before.since));
+        assert_eq!(hold.proven, before.map(|before| before.proven).unwrap_or_default());
+    }
+    let again = guard::unreadable(&share, &story.state, at(180));
+    assert_eq!(again, story.state, "it goes on as it began");
+    assert_eq!(story.reject("b"), "abc !ac-b");
+    story.state = guard::unreadable(&share, &story.state, at(240));
+    assert_eq!(story.told(), "abc !ac-b");
+
+    // One that was held for another reason is still.
+    let other = held.into_iter().map(|hold| Hold { name: letter_name('z'), ..hold });
+    story.state.holds.extend(other);
+    story.state = guard::readable(&story.state);
+    assert_eq!(
+        story.state.holds.iter().map(|hold| hold.name.clone()).collect::<Vec<_>>(),
+        [letter_name('z')]
+    );
 }
