@@ -77,12 +77,16 @@ fn is_equal(expected: &str, given: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
     fn made_once_and_kept() {
         let directory = tempfile::tempdir().expect("a directory");
         let token = Token::open(directory.path()).expect("makes one");
+        let metadata = fs::metadata(directory.path().join(TOKEN_FILE)).expect("metadata");
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
         let again = Token::open(directory.path()).expect("reads it");
         assert!(token.matches(again.header().expose_secret().as_bytes()));
         assert!(token.is(again.0.expose_secret().as_bytes()));
