@@ -137,7 +137,7 @@ fn what_cannot_be_read_is_the_operators_until_it_can_be() {
         let before = held.iter().find(|before| before.name == hold.name);
         assert_eq!((&hold.name, &hold.application), (&letter_name(letter), &share.application));
         assert_eq!(hold.absence, Absence::ApplicationUnreadable);
-        assert_eq!(hold.since, before.map_or(at(120), |before| before.since));
+        assert_eq!(hold.since, before.map_or_else(|| at(120), |before| before.since));
         assert_eq!(hold.proven, before.map(|before| before.proven).unwrap_or_default());
     }
     let again = guard::unreadable(&share, &story.state, at(180));
