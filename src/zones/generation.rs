@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::views::{self, Record, records};
 use super::{DnsName, Placement, Prefix, Publication, ResourceId, Share};
@@ -96,8 +96,18 @@ pub struct Difference {
     pub created: Timestamp,
     /// Why.
     pub cause: String,
-    /// The zones whose content changed.
-    pub zones: Vec<ZoneDifference>,
+    /// The zones whose content changed. Shared: with every change the history is copied, by whoever still has the
+    /// one before and for the state file, and it can hold 100,000 records.
+    #[serde(serialize_with = "slice", deserialize_with = "shared")]
+    pub zones: Arc<[ZoneDifference]>,
+}
+
+fn slice<S: Serializer>(zones: &Arc<[ZoneDifference]>, serializer: S) -> Result<S::Ok, S::Error> {
+    zones.as_ref().serialize(serializer)
+}
+
+fn shared<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<[ZoneDifference]>, D::Error> {
+    Vec::deserialize(deserializer).map(Arc::from)
 }
 
 /// How one zone changed.
@@ -260,7 +270,7 @@ pub fn succeed(
     }
     forget_retired(&mut serials, &new);
     let number = current.map_or(1, |c| c.number + 1);
-    let difference = Difference { number, created: now, cause: cause.to_owned(), zones: differences };
+    let difference = Difference { number, created: now, cause: cause.to_owned(), zones: differences.into() };
     let generation = Generation {
         number,
         created: now,
@@ -292,7 +302,7 @@ pub fn raise(
     generation.serials.insert(origin.clone(), ZoneSerial { serial, changed: now });
     let zone = ZoneDifference { from: Some(from), to: Some(serial), ..ZoneDifference::of(origin) };
     let difference =
-        Difference { number: generation.number, created: now, cause: cause.to_owned(), zones: vec![zone] };
+        Difference { number: generation.number, created: now, cause: cause.to_owned(), zones: [zone].into() };
     Some((generation, difference))
 }
 

@@ -63,7 +63,7 @@ pub fn since(
     }
     let (mut removed, mut added) = (BTreeSet::new(), BTreeSet::new());
     let mut at = None;
-    for difference in history.iter().flat_map(|d| &d.zones).filter(|zone| zone.origin == *origin) {
+    for difference in history.iter().flat_map(|d| d.zones.iter()).filter(|zone| zone.origin == *origin) {
         if at.is_none() && difference.from != Some(serial) {
             continue;
         }
@@ -100,7 +100,7 @@ pub fn trim(history: &mut VecDeque<Difference>) {
         records -= self::records(&oldest);
     }
     let mut kept = BTreeMap::<DnsName, usize>::new();
-    for zone in history.iter().flat_map(|difference| &difference.zones) {
+    for zone in history.iter().flat_map(|difference| difference.zones.iter()) {
         *kept.entry(zone.origin.clone()).or_default() += 1;
     }
     while history.len() > LEAST
@@ -110,7 +110,7 @@ pub fn trim(history: &mut VecDeque<Difference>) {
         if history.len() <= MOST && !oldest.zones.iter().all(|zone| is_spare(&zone.origin)) {
             break;
         }
-        for zone in &oldest.zones {
+        for zone in oldest.zones.iter() {
             kept.entry(zone.origin.clone()).and_modify(|count| *count -= 1);
         }
         history.pop_front();

@@ -148,7 +148,7 @@ impl<'a> Past<'a> {
     fn undo(&mut self, difference: &Difference) -> Vec<NameChange> {
         let rpz = self.generation.publication.rpz.as_ref();
         let mut records = BTreeMap::<DnsName, Vec<(&DnsName, Ipv4Addr, bool)>>::new();
-        for zone in &difference.zones {
+        for zone in difference.zones.iter() {
             let came = zone.added.iter().map(|record| (record, true));
             for ((owner, address), came) in came.chain(zone.removed.iter().map(|record| (record, false))) {
                 if let Some(name) = public_name(rpz, &zone.origin, owner) {
@@ -282,7 +282,7 @@ fn net_records(
 ) -> BTreeMap<&DnsName, BTreeMap<(&DnsName, Ipv4Addr), bool>> {
     let mut net = BTreeMap::<_, BTreeMap<_, bool>>::new();
     let within = history.iter().filter(|d| earlier < d.number && d.number <= later);
-    for zone in within.flat_map(|difference| &difference.zones) {
+    for zone in within.flat_map(|difference| difference.zones.iter()) {
         let records = net.entry(&zone.origin).or_default();
         let went = zone.removed.iter().map(|record| (record, false));
         for ((owner, address), came) in went.chain(zone.added.iter().map(|record| (record, true))) {

@@ -1,5 +1,7 @@
 //! The differences behind the generation.
 
+use std::sync::Arc;
+
 use super::build::{at, config, found, id, listed};
 use crate::sync::Book;
 
@@ -27,4 +29,17 @@ fn a_poll_that_changes_nothing_is_no_difference() {
         book.observe(found(&id("a"), 1), at(poll));
     }
     assert_eq!(book.history().len(), 1);
+}
+
+#[test]
+fn nobody_has_a_copy_of_what_was() {
+    let mut book = Book::open(None, config(&listed(&id("a"))), at(0));
+    book.observe(found(&id("a"), 1), at(1));
+    let before = book.history();
+    book.observe(found(&id("a"), 2), at(2));
+    let (now, saved) = (book.history(), book.saved().expect("state"));
+    assert_eq!((before.len(), now.len()), (1, 2));
+    // A history can have 100,000 records, and many have one: transfers, views, the state on its way to the disk.
+    assert!(Arc::ptr_eq(&before[0].zones, &now[0].zones));
+    assert!(Arc::ptr_eq(&now[1].zones, &saved.history[1].zones));
 }

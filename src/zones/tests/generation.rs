@@ -155,7 +155,7 @@ fn another_origin_of_the_same_records_is_a_generation_without_a_zone_change() {
     }
     let (next, difference) =
         succeed(Some(&current), shares, &publication(), "poll", at(60)).expect("a generation");
-    assert_eq!((next.number, difference.zones), (2, vec![]));
+    assert_eq!((next.number, difference.zones), (2, [].into()));
     assert_eq!(next.serials, current.serials);
     assert_eq!(next.zones, current.zones);
 }
@@ -180,7 +180,7 @@ fn only_the_zone_that_changed_gets_a_new_serial() {
         apex: false,
         views: false,
     };
-    assert_eq!(difference.zones, [expected]);
+    assert_eq!(*difference.zones, [expected]);
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn what_stands_at_the_apex_changes_every_zone() {
         let (next, difference) =
             succeed(Some(&current), one(), &publication, "reload", at(60)).expect("a generation");
         assert_eq!(difference.zones.len(), 3);
-        for zone in &difference.zones {
+        for zone in difference.zones.iter() {
             assert!(zone.apex && zone.added.is_empty() && zone.removed.is_empty());
             assert_eq!(zone.from, current.serial(&zone.origin));
             assert_eq!(zone.to, next.serial(&zone.origin));

@@ -1,6 +1,7 @@
 //! Catalog, policy zone, and what a secondary is told of its changes.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
@@ -115,7 +116,7 @@ fn every_zone_keeps_its_differences_beside_busier_ones() {
         let of = shares([share(1, &[HUBS], &rows)]);
         let (_, mut difference) = succeed(None, of, &publication(), "x", at(0)).expect("one");
         difference.number = u64::from(number);
-        difference.zones[0].origin = name(origin);
+        Arc::make_mut(&mut difference.zones)[0].origin = name(origin);
         difference
     };
     let mut history: VecDeque<Difference> = (0..20).map(|n| zone("rare.example", n)).collect();

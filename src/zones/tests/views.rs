@@ -169,7 +169,7 @@ fn a_change_of_policy_is_a_generation_and_raises_the_serials_of_what_it_changes(
     let publication = with(&[(1, prefer(&[9]))]);
     let (next, difference) =
         succeed(Some(&current), shares.clone(), &publication, "reload", at(60)).expect("a generation");
-    assert_eq!((next.number, difference.zones), (2, vec![]));
+    assert_eq!((next.number, difference.zones), (2, [].into()));
 }
 
 pub(super) fn policy() -> impl Strategy<Value = EndpointPolicy> {
