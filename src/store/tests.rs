@@ -86,6 +86,17 @@ fn what_was_saved_is_loaded() {
 }
 
 #[test]
+fn a_zone_without_its_serial_is_no_state() {
+    let mut bytes = Vec::new();
+    saved(1).write(&mut bytes).expect("written");
+    let mut state: serde_json::Value = serde_json::from_slice(&bytes).expect("JSON");
+    let serials = state["generation"]["serials"].as_object_mut().expect("serials");
+    assert!(serials.remove("privatelink.azure-devices.net").is_some());
+    let error = Saved::from_bytes(state.to_string().as_bytes()).expect_err("its serial would start anew");
+    assert!(error.to_string().contains("privatelink.azure-devices.net"), "{error}");
+}
+
+#[test]
 fn which_endpoints_count_is_saved_with_the_generation() {
     let before = saved(2).generation;
     let id =
