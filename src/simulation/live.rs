@@ -36,7 +36,7 @@ mod checks;
 use checks::{is_unsaved, numbers};
 
 /// The longest time between two events.
-const PAUSE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_secs(20);
 
 /// Where Azure is.
 const AZURE: &str = "127.0.0.1:1";
