@@ -13,15 +13,23 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::now()
 }
 
-/// Runs what blocks, file operations and long computations, where it holds up nobody.
+/// Runs what takes long where it holds up nobody.
 pub(crate) fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     #[cfg(test)]
-    if let Some(pause) = simulated::pause() {
-        return tokio::spawn(async move {
-            tokio::time::sleep(pause).await;
-            work()
-        });
-    }
+    let work = match simulated::spawn(|_| std::time::Duration::from_millis(20), work) {
+        Ok(task) => return task,
+        Err(work) => work,
+    };
+    tokio::task::spawn_blocking(work)
+}
+
+/// The same for what waits for the disk, which may take for ever.
+pub(crate) fn writing<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    #[cfg(test)]
+    let work = match simulated::spawn(|world| world.disk, work) {
+        Ok(task) => return task,
+        Err(work) => work,
+    };
     tokio::task::spawn_blocking(work)
 }
 
@@ -34,6 +42,7 @@ pub(crate) mod simulated {
     use std::time::Duration;
 
     use jiff::{SignedDuration, Timestamp};
+    use tokio::task::JoinHandle;
     use tokio::time::Instant;
 
     /// Takes a message, over TCP or not, and gives the answer, if there is one.
@@ -45,8 +54,8 @@ pub(crate) mod simulated {
         /// The time of day at `at`.
         pub(crate) time: Timestamp,
         pub(crate) at: Instant,
-        /// The longest pause before work that blocks is done.
-        pub(crate) pause: Duration,
+        /// The longest time that a write takes.
+        pub(crate) disk: Duration,
         pub(crate) network: Network,
     }
 
@@ -74,9 +83,9 @@ pub(crate) mod simulated {
         with(|world| world.time += by);
     }
 
-    /// Lets work that blocks take up to so long.
-    pub(crate) fn slow(pause: Duration) {
-        with(|world| world.pause = pause);
+    /// Lets writes take up to so long.
+    pub(crate) fn slow(disk: Duration) {
+        with(|world| world.disk = disk);
     }
 
     fn with<T>(act: impl FnOnce(&mut World) -> T) -> Option<T> {
@@ -88,8 +97,17 @@ pub(crate) mod simulated {
         with(|world| world.time + gone(world))
     }
 
-    pub(super) fn pause() -> Option<Duration> {
-        with(|world| world.pause.mul_f64(fastrand::f64()))
+    /// A task for work, which is given back outside of a simulation.
+    pub(super) fn spawn<T: Send + 'static, Work: FnOnce() -> T + Send + 'static>(
+        longest: impl Fn(&World) -> Duration,
+        work: Work,
+    ) -> Result<JoinHandle<T>, Work> {
+        let Some(longest) = with(|world| longest(world)) else { return Err(work) };
+        let pause = longest.mul_f64(fastrand::f64());
+        Ok(tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            work()
+        }))
     }
 
     /// The answer to a message, after a while; nothing outside of a simulation.

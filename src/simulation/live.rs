@@ -115,7 +115,7 @@ pub(super) fn run(events: &[Event]) -> Result<Tally, String> {
         let world = simulated::World {
             time,
             at: Instant::now(),
-            pause: Duration::from_millis(20),
+            disk: Duration::from_millis(20),
             network: Arc::new(network),
         };
         let _entered = simulated::enter(world);

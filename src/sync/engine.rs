@@ -363,7 +363,7 @@ impl Engine {
     async fn save(&mut self) -> Result<(), EngineError> {
         let Some(saved) = self.book.saved() else { return Ok(()) };
         let store = self.store.clone();
-        let mut saving = outside::blocking(move || store.save(&saved));
+        let mut saving = outside::writing(move || store.save(&saved));
         (self.unsaved, self.polled) = (false, false);
         match timeout(PATIENCE, &mut saving).await {
             Ok(result) => self.saved(result?),

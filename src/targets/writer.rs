@@ -142,5 +142,5 @@ impl Writer {
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, TargetError> + Send + 'static,
 ) -> Result<T, TargetError> {
-    outside::blocking(work).await?
+    outside::writing(work).await?
 }

@@ -285,6 +285,9 @@ pub fn succeed(
 
 /// The same generation with a higher serial for one zone: greater than `seen`, which a secondary has
 /// of an earlier primary and would wait for. Nothing when the serial is greater already.
+///
+/// To the time, where that is greater: another secondary may have the serial that follows the one seen, with
+/// another content, when both have what was lost with the state.
 #[must_use]
 pub fn raise(
     current: &Generation,
@@ -294,7 +297,7 @@ pub fn raise(
     now: Timestamp,
 ) -> Option<(Generation, Difference)> {
     let from = current.serial(origin).filter(|serial| *serial == seen || is_greater(seen, *serial))?;
-    let serial = seen.wrapping_add(1);
+    let serial = next_serial(Some(seen), now);
     let mut generation = current.clone();
     generation.number += 1;
     generation.created = now;

@@ -94,6 +94,19 @@ fn a_serial_is_overtaken_whether_set_or_seen() {
     assert_eq!(since(&history, &raised, &name(HUBS), serial + 1000), nothing);
 }
 
+/// Two secondaries have serials of state that was lost. The one that follows the lower one may be the other
+/// one's, with another content: that one would never ask again.
+#[test]
+fn a_serial_is_raised_to_the_time_where_that_is_greater() {
+    let of = shares([share(1, &[HUBS], &[])]);
+    let (first, _) = succeed(None, of, &publication(), "x", at(0)).expect("one");
+    let seen = first.serial(&name(HUBS)).expect("a serial") + 100;
+    let (raised, _) = raise(&first, &name(HUBS), seen, "seen", at(300)).expect("raised");
+    assert_eq!(raised.serial(&name(HUBS)), Some(at(300).as_second() as u32));
+    let (raised, _) = raise(&first, &name(HUBS), seen, "seen", at(50)).expect("raised");
+    assert_eq!(raised.serial(&name(HUBS)), Some(seen + 1), "the clock is behind");
+}
+
 #[test]
 fn of_all_zones_that_went_the_last_one_is_remembered_longest() {
     let there = shares([share(1, &[HUBS], &[])]);
