@@ -5,7 +5,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -33,19 +33,29 @@ impl Token {
         Ok(Self(text.into()))
     }
 
-    /// Reads the token of a state directory, or makes one when there is none or a broken one.
+    /// Reads the token of a state directory, or makes one when there is none, a broken one, or one that
+    /// every user could have read.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub fn open(directory: &Path) -> io::Result<Self> {
-        if let Ok(token) = Self::read(directory) {
+        let path = directory.join(TOKEN_FILE);
+        let is_open = fs::metadata(&path).is_ok_and(|file| file.permissions().mode() & 0o007 != 0);
+        if let Some(token) = Self::read(directory).ok().filter(|_| !is_open) {
             return Ok(token);
+        }
+        if is_open {
+            tracing::warn!(file = %path.display(), "every user could read the token of the API: it is made anew");
         }
         let mut bytes = [0; BYTES];
         aws_lc_rs::rand::fill(&mut bytes).map_err(|_| io::Error::other("no random numbers"))?;
         let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        let path = directory.join(TOKEN_FILE);
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        // The mode of a file that is there would stay.
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         writeln!(file, "{text}")?;
         Ok(Self(text.into()))
     }
@@ -97,5 +107,23 @@ mod tests {
         let new = Token::open(directory.path()).expect("makes another");
         assert!(!token.matches(new.header().expose_secret().as_bytes()));
         assert!(!format!("{new:?}").contains(new.0.expose_secret()));
+    }
+
+    #[test]
+    fn what_every_user_could_read_is_no_token_any_more() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join(TOKEN_FILE);
+        let set = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("a mode");
+        let mode = || fs::metadata(&path).expect("there").permissions().mode() & 0o777;
+        let open = || Token::open(directory.path()).expect("a token").0.expose_secret().to_owned();
+        let first = open();
+        // A group that an operator lets in.
+        set(0o640);
+        assert_eq!((open(), mode()), (first.clone(), 0o640));
+        set(0o644);
+        let second = open();
+        assert_ne!(first, second);
+        assert_eq!(mode(), 0o600);
+        assert_eq!(open(), second);
     }
 }

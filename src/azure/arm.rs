@@ -19,7 +19,7 @@ use super::http::{BODY_LIMIT, BodyError, Http, SetupError, read_body};
 use super::observer::Observer;
 use super::payload::Page;
 use super::response::{ErrorBody, classify, correlation_id, remaining_reads, retry_after};
-use super::text::{one_line, with_causes};
+use super::text::{one_line, with_causes, without};
 use super::token::Tokens;
 use crate::outside;
 use crate::zones::ResourceId;
@@ -242,7 +242,7 @@ impl Shared {
         };
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         self.observer.request(read.operation, status);
-        let body = read_body(response, BODY_LIMIT).await;
+        let body = read_body(response, BODY_LIMIT).await.map(|body| without(body, token.as_bytes()));
         self.judge(read, status, &headers, body, &request_id)
     }
 

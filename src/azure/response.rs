@@ -103,11 +103,12 @@ pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duratio
     Some(wait.min(MAX_RETRY_AFTER))
 }
 
-/// The id by which Microsoft's support finds the request.
+/// The id by which Microsoft's support finds the request; they are GUIDs, and nothing much longer is shown.
 pub(super) fn correlation_id(headers: &HeaderMap) -> Option<String> {
-    ["x-ms-correlation-request-id", "x-ms-request-id"]
-        .iter()
-        .find_map(|name| headers.get(*name)?.to_str().ok().map(one_line).filter(|id| !id.is_empty()))
+    ["x-ms-correlation-request-id", "x-ms-request-id"].iter().find_map(|name| {
+        let id = headers.get(*name)?.to_str().ok().map(one_line)?;
+        (1..=64).contains(&id.len()).then_some(id)
+    })
 }
 
 /// The smallest number of reads left, of those that the response tells.

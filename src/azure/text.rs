@@ -34,6 +34,29 @@ pub(super) fn one_line(text: &str) -> String {
     line
 }
 
+/// `text` without a secret of ours that somebody repeats, such as a proxy that shows what it refused.
+pub(super) fn without(text: Vec<u8>, secret: &[u8]) -> Vec<u8> {
+    /// What stands in its place.
+    const HIDDEN: &[u8] = b"[hidden]";
+    // Less than this is no secret, and may be anywhere.
+    if secret.len() < 8 {
+        return text;
+    }
+    let mut clean = Vec::new();
+    let mut rest = text.as_slice();
+    while let Some(at) = rest.windows(secret.len()).position(|part| part == secret) {
+        let (before, after) = rest.split_at(at);
+        clean.extend_from_slice(before);
+        clean.extend_from_slice(HIDDEN);
+        rest = after.get(secret.len()..).unwrap_or_default();
+    }
+    if clean.is_empty() {
+        return text;
+    }
+    clean.extend_from_slice(rest);
+    clean
+}
+
 /// An error and what caused it, on one line.
 ///
 /// A cause that an outer text already tells is left out.
@@ -52,7 +75,21 @@ pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::one_line;
+    use super::{one_line, without};
+
+    #[test]
+    fn what_is_repeated_is_hidden() {
+        let hide = |text: &str, secret: &str| {
+            String::from_utf8(without(text.as_bytes().to_vec(), secret.as_bytes())).expect("text")
+        };
+        assert_eq!(hide("a 12345678 b12345678", "12345678"), "a [hidden] b[hidden]");
+        assert_eq!(hide("12345678", "12345678"), "[hidden]");
+        for (text, secret) in
+            [("1234567", "12345678"), ("a 1234567 b", "1234567"), ("", "12345678"), ("a", "")]
+        {
+            assert_eq!(hide(text, secret), text);
+        }
+    }
 
     #[test]
     fn foreign_text_stays_on_its_line_and_short() {

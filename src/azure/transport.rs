@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use azure_core::Error;
 use azure_core::error::ErrorKind;
-use azure_core::http::headers::Headers;
+use azure_core::http::headers::{HeaderName, Headers};
 use azure_core::http::{AsyncRawResponse, Body, HttpClient, Request};
 use reqwest::{Response, Url};
 
 use super::http::{BodyError, Http, read_body};
-use super::text::{one_line, with_causes};
+use super::text::{one_line, with_causes, without};
 
 /// The most bytes of a token response; real ones have a few thousand.
 const TOKEN_BODY_LIMIT: usize = 1 << 20;
@@ -60,7 +60,7 @@ fn headers(response: &Response) -> Headers {
     headers
 }
 
-/// Remembers the last request that failed.
+/// Remembers the last request that failed, and hides what a provider repeats of our secrets.
 ///
 /// azure_identity tries again for longer than a token is waited for, most of all at the metadata
 /// service, so what went wrong would be lost with the wait.
@@ -94,6 +94,7 @@ impl Witness {
 #[async_trait]
 impl HttpClient for Witness {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+        let secrets = secrets(request);
         let response = match self.inner.execute_request(request).await {
             Ok(response) if response.status().is_success() => return Ok(response),
             Ok(response) => response.try_into_raw_response().await?,
@@ -103,10 +104,22 @@ impl HttpClient for Witness {
             }
         };
         let (status, headers, body) = response.deconstruct();
+        let hide = |body: Vec<u8>, secret: &String| without(body, secret.as_bytes());
+        let body = secrets.iter().fold(body.to_vec(), hide);
         let told = words(&body).map(|words| format!(": {words}")).unwrap_or_default();
         *self.lock() = Some(format!("status {}{told}", u16::from(status)));
         Ok(AsyncRawResponse::from_bytes(status, headers, body))
     }
+}
+
+/// The secrets in a request for a token.
+fn secrets(request: &Request) -> Vec<String> {
+    const FIELDS: [&str; 2] = ["client_secret", "client_assertion"];
+    const HEADER: HeaderName = HeaderName::from_static("x-identity-header");
+    let Body::Bytes(body) = request.body() else { return Vec::new() };
+    let fields = form_urlencoded::parse(body).filter(|(name, _)| FIELDS.contains(&name.as_ref()));
+    let header = request.headers().get_optional_str(&HEADER).map(str::to_owned);
+    fields.map(|(_, value)| value.into_owned()).chain(header).collect()
 }
 
 /// What a refusal says. Only the fields that are meant for people: anything else could repeat a

@@ -6,6 +6,7 @@ mod decide;
 mod demo;
 mod descriptors;
 mod doctor;
+mod dumps;
 mod explain;
 mod export;
 mod health;
@@ -197,6 +198,7 @@ pub fn command() -> clap::Command {
 /// Runs the command line.
 #[must_use]
 pub fn main() -> ExitCode {
+    dumps::forbid();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -101,9 +101,13 @@ impl Wrong {
     }
 }
 
-/// A text in quotes, short enough for a message.
+/// A text in quotes, short enough for a message, and without the user name and password of a URL.
 pub(super) fn shown(text: &str) -> String {
     const MAX: usize = 120;
+    let url = text.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?.1)));
+    if let Some((scheme, rest)) = url {
+        return shown(&format!("{scheme}://…{rest}"));
+    }
     match text.char_indices().nth(MAX) {
         Some((end, _)) => format!("{:?}…", text.get(..end).unwrap_or_default()),
         None => format!("{text:?}"),

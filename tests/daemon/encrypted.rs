@@ -18,13 +18,13 @@ use crate::support::home::Home;
 use crate::support::program;
 use crate::support::public::PublicDns;
 
-const NAME: &str = "dns.example.net";
+pub(crate) const NAME: &str = "dns.example.net";
 
 /// An authority of our own, and what it signs.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut parameters = CertificateParams::new(Vec::new()).expect("parameters");
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
@@ -32,7 +32,7 @@ impl Authority {
     }
 
     /// Writes the authority, and a certificate with its key.
-    fn write(&self, home: &Home) -> Files {
+    pub(crate) fn write(&self, home: &Home) -> Files {
         let key = KeyPair::generate().expect("a key");
         let parameters = CertificateParams::new(vec![NAME.to_owned()]).expect("parameters");
         let certificate = parameters.signed_by(&key, &self.0).expect("a certificate");
@@ -48,14 +48,14 @@ impl Authority {
     }
 }
 
-struct Files {
-    authority: PathBuf,
+pub(crate) struct Files {
+    pub(crate) authority: PathBuf,
     certificate: PathBuf,
     key: PathBuf,
 }
 
 impl Files {
-    fn section(&self) -> String {
+    pub(crate) fn section(&self) -> String {
         format!(
             "tls.certificate_file = \"{}\"\ntls.key_file = \"{}\"\n\
              tls.listen = [\"127.0.0.1:0\"]\ntls.https_listen = [\"127.0.0.1:0\"]",

@@ -3,13 +3,16 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use privatelink_dns::zones::FindingKind;
 use rustix::process::Signal;
 
 use super::{Site, held, poll, set, zone_of};
+use crate::support::daemon::Daemon;
 use crate::support::eventually;
+use crate::support::home::BINARY;
 use crate::support::strace::{OPEN, RENAME, SYNC, WRITE, kill_at_each};
 
 const TARGET: &str = "key = \"update-key\"\ncheck_interval = \"10s\"\n";
@@ -132,4 +135,39 @@ async fn a_ledger_of_a_later_release_is_not_touched_and_nothing_is_written() {
     fs::write(&path, text).expect("written");
     let _daemon = site.home.start().await;
     site.follows(&[]).await;
+}
+
+#[tokio::test]
+async fn whatever_the_umask_is_state_and_ledger_are_the_daemons_alone() {
+    let site = Site::new(TARGET).await;
+    site.home.write();
+    let mut shell = site.home.environment("sh");
+    let script = "umask 000; exec \"$0\" run --config \"$1\"";
+    shell.args(["-c", script, BINARY]).arg(site.home.config()).stdout(std::process::Stdio::null());
+    let daemon = Daemon::start(shell).await;
+    site.follows(&[]).await;
+    eventually("a ledger of what is held", async || {
+        let text = fs::read_to_string(site.home.state().join("ledger-bind.json")).unwrap_or_default();
+        if text.contains("held") && !text.contains("adding") { Ok(()) } else { Err(text) }
+    })
+    .await;
+    let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+    let files = || {
+        let entries = fs::read_dir(site.home.state())
+            .expect("a directory")
+            .map(|entry| entry.expect("an entry").path());
+        entries
+            .map(|path| (path.file_name().expect("a name").display().to_string(), mode(&path)))
+            .collect::<Vec<_>>()
+    };
+    for (name, mode) in files() {
+        assert_eq!(mode, 0o600, "{name}");
+    }
+    assert_eq!(mode(&site.home.state()), 0o700);
+    let names: BTreeSet<String> = files().into_iter().map(|(name, _)| name).collect();
+    for name in ["state.json", "admin.token", "lock", "ledger-bind.json", "ledger-bind.lock"] {
+        assert!(names.contains(name), "{name}: {names:?}");
+    }
+    daemon.end(Signal::TERM).await;
+    assert!(files().iter().all(|(_, mode)| *mode == 0o600), "{:?}", files());
 }

@@ -50,7 +50,7 @@ fn label_of(hub: &str) -> &str {
 }
 
 /// BIND with these zones, which the key of the daemon may change A records in, and another one all.
-async fn bind(zones: &BTreeSet<String>) -> Server {
+pub(crate) async fn bind(zones: &BTreeSet<String>) -> Server {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, a_port()));
     Server::named(address, |directory| configuration(directory, address, zones)).await
 }

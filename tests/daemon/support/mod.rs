@@ -3,6 +3,7 @@
 pub(crate) mod azure;
 pub(crate) mod daemon;
 pub(crate) mod dns;
+pub(crate) mod entra;
 pub(crate) mod home;
 pub(crate) mod public;
 pub(crate) mod server;
