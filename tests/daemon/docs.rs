@@ -207,3 +207,67 @@ fn every_finding_has_an_entry_in_the_runbook() {
         }
     }
 }
+
+/// The Rust sources below a directory, with their paths in the repository.
+fn sources(directory: &str) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    for entry in fs::read_dir(Path::new(ROOT).join(directory)).expect("a directory") {
+        let name = entry.expect("an entry").file_name().into_string().expect("UTF-8");
+        let path = format!("{directory}/{name}");
+        if Path::new(ROOT).join(&path).is_dir() {
+            all.extend(sources(&path));
+        } else if name.ends_with(".rs") {
+            let text = read(&path);
+            all.insert(path, text);
+        }
+    }
+    all
+}
+
+/// How often code says a word; comments do not count.
+fn says(text: &str, word: &str) -> usize {
+    let code = text.lines().map(|line| line.split("//").next().unwrap_or_default());
+    code.map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|w| *w == word).count())
+        .sum()
+}
+
+#[test]
+fn the_threat_model_names_tests_that_exist_and_all_unsafe_code() {
+    let text = read("docs/threat-model.md");
+    let (product, tests) = (sources("src"), sources("tests"));
+    let functions: BTreeSet<&str> = product
+        .values()
+        .chain(tests.values())
+        .flat_map(|source| source.split("fn ").skip(1))
+        .map(|rest| rest.split(['(', '<']).next().unwrap_or_default())
+        .collect();
+    let named = spans(&text);
+    let named = named.iter().filter(|span| {
+        span.matches('_').count() > 1
+            && span.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    });
+    let mut count = 0;
+    for name in named {
+        assert!(functions.contains(name.as_str()), "there is no test {name}");
+        count += 1;
+    }
+    assert!(count > 40, "{count} tests");
+
+    let found: BTreeMap<&str, usize> = product
+        .iter()
+        .map(|(path, source)| (path.as_str(), says(source, "unsafe")))
+        .filter(|(_, count)| *count > 0)
+        .collect();
+    let (_, table) = text.split_once("| file | `unsafe` | why |").expect("a table");
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let listed: BTreeMap<&str, usize> = rows
+        .map(|row| {
+            let mut cells = row.split('|').map(str::trim).skip(1);
+            let path = cells.next().expect("a file").trim_matches('`');
+            let count = cells.next().expect("a count").parse().expect("a number");
+            assert!(cells.next().is_some_and(|why| why.len() > 20), "{path}: why?");
+            (path, count)
+        })
+        .collect();
+    assert_eq!(found, listed, "every `unsafe` is listed with a reason");
+}
