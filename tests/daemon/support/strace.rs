@@ -69,8 +69,9 @@ async fn run(home: &Home, mut command: Command, done: impl AsyncFn() -> Result<(
     }
 }
 
-/// Kills the daemon at the first of these calls on these files, at the second, and so on, before the call is made,
-/// until it comes to its end. Each time `before` makes the world as it was, and `after` looks at what is
+/// Kills the daemon at the first of these calls on these files that a thread makes, at the second, and so on, before
+/// the call is made, until it comes to its end. A commit is made by one thread; a later one may be made by another,
+/// where counting begins anew. Each time `before` makes the world as it was, and `after` looks at what is
 /// left; it is told whether there was a kill. Gives how often there was.
 pub(crate) async fn kill_at_each(
     home: &mut Home,
