@@ -59,14 +59,13 @@ pub(in crate::targets) fn merge(existing: &[u8], lines: &[String]) -> Result<Vec
         }
         None => (existing, &b""[..]),
     };
-    let ending = ending([before, after]);
-    let block = block(lines, ending);
-    let mut merged = Vec::with_capacity(before.len() + block.len() + after.len() + 2);
-    merged.extend_from_slice(before);
+    let mut merged = before.to_vec();
     // A byte order mark alone is an empty file.
     if !matches!(before, [] | b"\xef\xbb\xbf" | [.., b'\n']) {
-        merged.extend_from_slice(ending.as_bytes());
+        merged.extend_from_slice(ending([before, after]).as_bytes());
     }
+    // With the end that the last line got, so that the next time finds the same.
+    let block = block(lines, ending([&merged, after]));
     merged.extend_from_slice(block.as_bytes());
     merged.extend_from_slice(after);
     Ok(merged)
@@ -145,6 +144,11 @@ pub(super) mod tests {
         );
         assert_eq!(merged("a\r\nb\n", &["x"]), format!("a\r\nb\n{}", block(&lines(&["x"]), "\n")));
         assert_eq!(merged("no end", &[]), format!("no end\n{}", block(&[], "\n")));
+        // The end that the last line gets is one of the file's.
+        for text in ["a\r", "a\r\nb\nc", "a\nb\r"] {
+            let once = merged(text, &["x"]);
+            assert_eq!(merged(&once, &["x"]), once, "{text:?}");
+        }
         assert_eq!(merged("\u{feff}", &[]), format!("\u{feff}{}", block(&[], "\n")));
         let marked = format!("\u{feff}{}end", block(&lines(&["old"]), "\n"));
         assert_eq!(merged(&marked, &[]), format!("\u{feff}{}end", block(&[], "\n")));
@@ -231,7 +235,8 @@ pub(super) mod tests {
             {
                 prop_assert!(merged.starts_with(&text));
                 let rest = String::from_utf8(merged[text.len()..].to_vec()).expect("the block is text");
-                prop_assert!(rest.ends_with(&block(&new, ending([&text, b""]))));
+                prop_assert!(["\n", "\r\n"].iter().any(|ending| rest.ends_with(&block(&new, ending))));
+                prop_assert_eq!(merge(&merged, &new).expect("a whole block"), merged);
                 prop_assert!(rest.trim_start_matches(['\r', '\n']).starts_with(BEGIN));
             }
         }
