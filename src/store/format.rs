@@ -17,6 +17,10 @@ use crate::zones::{
 /// The version that is written.
 const VERSION: u32 = 1;
 
+/// The greatest number of a generation that is believed: what every reader of JSON keeps exactly. With one
+/// generation a second it takes millions of years to get there, and numbers can rise from it.
+const GREATEST: u64 = 1 << 53;
+
 /// What survives a restart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Saved {
@@ -47,6 +51,9 @@ pub enum SavedError {
     /// Somebody changed it by hand.
     #[error("the state file has zone {0}, but no serial for it")]
     NoSerial(DnsName),
+    /// Somebody changed it by hand, or it is damaged.
+    #[error("the state file has generation number {0}, which no daemon reaches")]
+    Number(u64),
 }
 
 /// The version alone, read first.
@@ -112,6 +119,9 @@ impl Saved {
             return Err(SavedError::Version(version));
         }
         let read: ReadV1 = serde_json::from_slice(bytes)?;
+        if read.generation.number > GREATEST {
+            return Err(SavedError::Number(read.generation.number));
+        }
         let shares: Shares = read
             .generation
             .shares

@@ -227,6 +227,19 @@ fn state_of_a_later_release_is_told_from_damage() {
 }
 
 #[test]
+fn a_number_that_cannot_rise_is_not_believed() {
+    let text = include_str!("../../tests/fixtures/state/v1.json");
+    let with = |number: u64| {
+        let changed = text.replacen("\"number\": 2,", &format!("\"number\": {number},"), 1);
+        Saved::from_bytes(changed.as_bytes())
+    };
+    assert_eq!(with(1 << 53).expect("read").generation.number, 1 << 53);
+    for number in [(1 << 53) + 1, u64::MAX] {
+        assert!(matches!(with(number), Err(SavedError::Number(n)) if n == number));
+    }
+}
+
+#[test]
 fn one_daemon_a_directory() {
     let directory = tempfile::tempdir().expect("a directory");
     let (store, _) = Store::open(directory.path(), now()).expect("opens");
