@@ -7,7 +7,7 @@ use aws_lc_rs::{constant_time, hmac};
 use super::FUDGE;
 use super::key::{Key, Keys};
 use super::record::{self, Found, Variables, time48};
-use crate::wire::octets::{HEADER, Malformed, number, skip_name};
+use crate::wire::octets::{HEADER, Malformed, NAME, number};
 use crate::zones::DnsName;
 
 const FORMERR: u8 = 1;
@@ -160,9 +160,16 @@ impl Rejected {
 
 /// The one question, whose name has nothing in front of it to point to.
 fn question(request: &[u8]) -> Option<&[u8]> {
-    let end = skip_name(request, HEADER).ok()?;
-    let is_whole = *request.get(end.checked_sub(1)?)? == 0;
-    (number(request, 4) == Ok(1) && is_whole).then(|| request.get(HEADER..end + 4))?
+    let mut at = HEADER;
+    loop {
+        match *request.get(at)? {
+            0 => break,
+            length @ 1..=63 => at += 1 + usize::from(length),
+            _ => return None,
+        }
+    }
+    let is_name = at + 1 - HEADER <= NAME;
+    (number(request, 4) == Ok(1) && is_name).then(|| request.get(HEADER..at + 5))?
 }
 
 /// Signs the responses to one verified request: one, or all messages of a transfer in their order.

@@ -54,6 +54,15 @@ fn key_and_algorithm_are_known_by_name_whatever_the_case() {
 }
 
 #[test]
+fn a_question_that_points_somewhere_is_not_repeated() {
+    // The low octet of the second pointer is that of a name's end.
+    for name in [&b"\xc0\x0c"[..], b"\xc0\0", b"\x01a\xc0\0"] {
+        let request = [b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0", name, b"\0\x01\0\x01"].concat();
+        assert_eq!(refused(&request, NOW), (Reason::Malformed, b"\x12\x34\x81\x01\0\0\0\0\0\0\0\0".to_vec()));
+    }
+}
+
+#[test]
 fn a_wrong_mac_is_told_unsigned() {
     for message in [
         Forge { prior: vec![1; 32], ..Forge::default() }.sign(&query()),
