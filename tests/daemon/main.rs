@@ -4,6 +4,7 @@
 mod admin;
 mod crashes;
 mod demo;
+mod differential;
 mod discovery;
 mod docs;
 mod encrypted;
