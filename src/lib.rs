@@ -9,6 +9,9 @@ pub mod cli;
 pub mod config;
 pub mod doctor;
 mod files;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod obituary;
 mod outside;
 pub mod propagation;

@@ -6,6 +6,8 @@ mod body;
 mod events;
 pub mod explain;
 mod export;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod headers;
 mod host;
 mod inquiry;

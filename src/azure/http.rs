@@ -59,8 +59,8 @@ pub(super) struct Http {
     outside: Client,
     direct: Client,
     /// Answers in place of the network.
-    #[cfg(test)]
-    pub(super) inside: Option<super::fake::Inside>,
+    #[cfg(any(test, fuzzing))]
+    pub(super) inside: Option<super::inside::Inside>,
 }
 
 /// Why a body was not read to its end.
@@ -119,7 +119,7 @@ impl Http {
         Ok(Self {
             outside: build(builder())?,
             direct: build(builder().no_proxy())?,
-            #[cfg(test)]
+            #[cfg(any(test, fuzzing))]
             inside: None,
         })
     }
@@ -133,7 +133,7 @@ impl Http {
 impl Http {
     /// Sends a request of one of the clients.
     pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, reqwest::Error> {
-        #[cfg(test)]
+        #[cfg(any(test, fuzzing))]
         if let Some(inside) = &self.inside {
             return inside.answer(request.build()?).await;
         }

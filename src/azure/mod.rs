@@ -20,9 +20,13 @@ mod credential;
 mod discover;
 mod error;
 #[cfg(test)]
-pub(crate) mod fake;
+mod fake;
 mod files;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod http;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod inside;
 mod observer;
 mod operation;
 mod payload;

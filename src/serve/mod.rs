@@ -11,6 +11,8 @@ mod certificates;
 mod counters;
 mod doh;
 mod encrypted;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod image;
 mod listen;
 mod message;

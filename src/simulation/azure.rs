@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::runtime::{Builder, Runtime};
 
 use super::event::{APPLICATIONS, Event};
-use crate::azure::fake::Pollable;
+use crate::azure::inside::Pollable;
 use crate::simulator::{
     ApplicationOptions, Approval, ConnectionStatus, EndpointOptions, FaultRule, MemberKind, World,
     WorldHandle,

@@ -76,9 +76,10 @@ impl Pulse {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl Handle {
     /// The way to an engine that never gave a pulse.
+    #[cfg(test)]
     pub(crate) fn hung() -> Self {
         let view = Arc::new(View::empty(Timestamp::UNIX_EPOCH));
         Self { events: mpsc::channel(1).0, view: watch::channel(view).1, pulse: Pulse::default() }

@@ -10,6 +10,8 @@
 
 mod error;
 pub mod export;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod hosts;
 mod metrics;
 mod reload;

@@ -12,7 +12,7 @@ mod respond;
 mod upstream;
 
 /// What the tests of the room look into.
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(super) mod testing {
     pub(in crate::serve) use super::entry::{Entry, TtlLimits};
     pub(in crate::serve) use super::respond::respond;

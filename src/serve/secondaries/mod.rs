@@ -8,6 +8,8 @@
 
 mod conversation;
 mod findings;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzing;
 mod message;
 mod metrics;
 mod queue;

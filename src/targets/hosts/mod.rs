@@ -6,7 +6,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-pub(super) use merge::{BrokenBlock, block};
+pub(super) use merge::{BrokenBlock, block, merge};
 
 use super::error::TargetError;
 use super::export::hosts_lines;
@@ -46,8 +46,7 @@ fn write(path: &Path, manner: Manner, generation: &Generation) -> Result<(Writte
     let written = update(path, manner, |existing| {
         // A hosts file that is not there is a mistake in its path.
         let existing = existing.ok_or_else(|| TargetError::NoHostsFile(path.to_owned()))?;
-        merge::merge(existing, &lines)
-            .map_err(|broken| TargetError::BrokenBlock { path: path.to_owned(), broken })
+        merge(existing, &lines).map_err(|broken| TargetError::BrokenBlock { path: path.to_owned(), broken })
     })?;
     Ok((written, lines.len()))
 }

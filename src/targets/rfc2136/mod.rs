@@ -9,6 +9,8 @@
 
 mod entries;
 mod file;
+#[cfg(any(test, fuzzing))]
+pub(in crate::targets) mod fuzzing;
 mod kerberos;
 mod ledger;
 mod metrics;

@@ -217,7 +217,7 @@ impl Session {
 
 /// The zone that a name lies in at a server, with its primary, as the answer to a query for the name's
 /// SOA tells; nothing when the server does not have it.
-fn zone_of(
+pub(super) fn zone_of(
     server: SocketAddr,
     name: &DnsName,
     answer: &Message,
@@ -240,7 +240,7 @@ fn zone_of(
     }))
 }
 
-fn holding(server: SocketAddr, name: &DnsName, answer: &Message) -> Result<Holding, SessionError> {
+pub(super) fn holding(server: SocketAddr, name: &DnsName, answer: &Message) -> Result<Holding, SessionError> {
     match answer.metadata.response_code {
         ResponseCode::NoError | ResponseCode::NXDomain => {}
         code => return Err(error(server, name, code)),

@@ -12,6 +12,8 @@
 
 mod credential;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod library;
 mod session;
 mod signature;
