@@ -52,10 +52,13 @@ pub fn check(octets: &[u8]) {
     let is_ours = zone.is_some() || out[3] & 0x0f == 2;
     // Letters of a name may be octets of the header, which is each client's own.
     let is_odd = response[12..].windows(2).any(|pair| pair[0] == 0xc0 && pair[1] < 12);
-    if !is_ours && out[2] & 0x02 == 0 && !is_odd {
-        assert_eq!(records(&out, None), records(response, Some(u32::from(age))), "what the upstream said");
-    } else if is_ours {
+    if is_ours {
         super::readable(&out);
+    } else if out[2] & 0x02 == 0
+        && !is_odd
+        && let Some(theirs) = records(response, Some(u32::from(age)))
+    {
+        assert_eq!(records(&out, None), Some(theirs), "what the upstream said");
     }
 }
 

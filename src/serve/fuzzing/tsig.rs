@@ -114,8 +114,8 @@ fn respond(
         }
         Step::Answered(_) | Step::Wait(_) => return,
     }
-    // What cannot be read has no signature that could be checked.
-    let mut verifier = verifier.filter(|_| message::read(request).is_ok());
+    // What cannot be read, or ends before its signature, has none that could be checked.
+    let mut verifier = verifier.filter(|_| message::read(request).is_ok_and(|read| read.signed));
     for mut message in all {
         super::readable(&message);
         if asker.transport == super::super::Transport::Udp {
