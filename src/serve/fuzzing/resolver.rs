@@ -56,14 +56,16 @@ pub fn check(octets: &[u8]) {
         super::readable(&out);
     } else if out[2] & 0x02 == 0
         && !is_odd
-        && let Some(theirs) = records(response, Some(u32::from(age)))
+        // A name may be made of the octets of a TTL, which change with its age.
+        && age == 0
+        && let Some(theirs) = records(response)
     {
-        assert_eq!(records(&out, None), Some(theirs), "what the upstream said");
+        assert_eq!(records(&out), Some(theirs), "what the upstream said");
     }
 }
 
 /// All records but OPT and TSIG, and those behind them; nothing where something cannot be read.
-fn records(message: &[u8], age: Option<u32>) -> Option<Vec<String>> {
+fn records(message: &[u8]) -> Option<Vec<String>> {
     let message = Message::from_octets(message).ok()?;
     let mut all = Vec::new();
     for (number, record) in message.iter().enumerate() {
@@ -73,7 +75,6 @@ fn records(message: &[u8], age: Option<u32>) -> Option<Vec<String>> {
         }
         let ttl = record.ttl().as_secs();
         let ttl = if ttl >> 31 == 0 { ttl } else { 0 };
-        let ttl = ttl.saturating_sub(age.unwrap_or(0));
         let owner = record.owner().to_string();
         let data = record.to_any_record::<domain::rdata::AllRecordData<_, _>>().ok()?;
         let text = format!("{section:?} {owner} {} {} {:?}", record.rtype(), record.class(), data.data());
