@@ -10,11 +10,19 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, Response, Url, redirect};
+use tokio::sync::Semaphore;
 
 use super::text::with_causes;
 
 /// The most bytes of a response body, after decompression.
 pub(super) const BODY_LIMIT: usize = 16 << 20;
+
+/// What a body may have without waiting; ordinary ones have some KiB.
+const SMALL: usize = 64 << 10;
+
+/// Larger bodies at a time: when a proxy gives every poll something without an end, all together need no
+/// more than this.
+static TURNS: Semaphore = Semaphore::const_new(4);
 
 /// The longest wait for a connection, with TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -149,12 +157,18 @@ pub(super) fn is_loopback(url: &Url) -> bool {
     })
 }
 
-/// The body of `response`, if it has at most `limit` bytes.
+/// The body of `response`, if it has at most `limit` bytes. A large one waits its turn, which the time limit of
+/// the request ends.
 pub(super) async fn read_body(mut response: Response, limit: usize) -> Result<Vec<u8>, BodyError> {
     let mut body = Vec::new();
+    let mut turn = None;
     while let Some(chunk) = response.chunk().await.map_err(BodyError::Broken)? {
         if body.len() + chunk.len() > limit {
             return Err(BodyError::TooLarge);
+        }
+        if body.len() + chunk.len() > SMALL && turn.is_none() {
+            // Never closed.
+            turn = TURNS.acquire().await.ok();
         }
         body.extend_from_slice(&chunk);
     }
@@ -164,6 +178,7 @@ pub(super) async fn read_body(mut response: Response, limit: usize) -> Result<Ve
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::task::Poll;
 
     use rustls_pki_types::PrivateKeyDer;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -177,6 +192,18 @@ mod tests {
         let local = |url: &str| is_loopback(&url.parse().expect("a url"));
         assert!(local("http://localhost:40342/x") && local("http://127.0.0.9/") && local("https://[::1]:1/"));
         assert!(!local("http://169.254.169.254/") && !local("https://localhost.example/"));
+    }
+
+    #[tokio::test]
+    async fn large_bodies_take_turns_and_small_ones_do_not_wait() {
+        let body = |length: usize| Response::from(axum::http::Response::new(vec![b' '; length]));
+        let turns = TURNS.acquire_many(4).await.expect("never closed");
+        assert_eq!(read_body(body(SMALL), BODY_LIMIT).await.expect("a body").len(), SMALL);
+        let mut large = std::pin::pin!(read_body(body(SMALL + 1), BODY_LIMIT));
+        let waits = std::future::poll_fn(|context| Poll::Ready(large.as_mut().poll(context).is_pending()));
+        assert!(waits.await);
+        drop(turns);
+        assert_eq!(large.await.expect("a body").len(), SMALL + 1);
     }
 
     #[test]
