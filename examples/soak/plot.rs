@@ -24,7 +24,7 @@ pub(crate) fn svg(samples: &[Sample]) -> String {
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {all}\" font-family=\"sans-serif\" font-size=\"12\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n",
-        LEFT + WIDTH + 20.0
+        LEFT + WIDTH + 40.0
     );
     let end = samples.last().map_or(1.0, |sample| sample.at / 60.0).max(0.01);
     for (number, (title, lines)) in panels.iter().enumerate() {
