@@ -28,6 +28,9 @@ const SEEDS: u64 = 300;
 /// Seeds of the running daemon there.
 const LIVE_SEEDS: u64 = 100;
 
+/// Fewer seeds need not come by everything.
+const FEW: u64 = 50;
+
 /// Events of a seed.
 const EVENTS: usize = 60;
 
@@ -87,13 +90,13 @@ fn all<T: std::ops::AddAssign + Default + std::fmt::Debug>(
 #[test]
 fn promises_hold_whatever_happens() {
     let (sum, count) = all(run::run, SEEDS);
-    assert!(sum.is_lively(count), "too little happened: {sum:?}");
+    assert!(count < FEW || sum.is_lively(count), "too little happened: {sum:?}");
 }
 
 #[test]
 fn promises_hold_of_the_running_daemon() {
     let (sum, count) = all(live::run, LIVE_SEEDS);
-    assert!(sum.is_lively(count), "too little happened: {sum:?}");
+    assert!(count < FEW || sum.is_lively(count), "too little happened: {sum:?}");
 }
 
 #[test]
