@@ -14,6 +14,7 @@ mod history;
 mod init;
 mod knowledge;
 mod logging;
+mod memory;
 mod plan;
 mod recipe;
 mod reload;
@@ -199,6 +200,7 @@ pub fn command() -> clap::Command {
 #[must_use]
 pub fn main() -> ExitCode {
     dumps::forbid();
+    memory::return_large_blocks();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -1,5 +1,7 @@
 //! Azure is away, wholly or for one application: nothing changes that need not.
 
+use std::fs;
+
 use privatelink_dns::simulator::{Fault, FaultRule};
 use privatelink_dns::zones::FindingKind;
 use rustix::process::Signal;
@@ -148,4 +150,39 @@ async fn an_application_that_was_never_read_turns_denials_into_servfail() {
     daemon.shows(&azure).await;
     assert_eq!(dig(daemon.dns(), &missing, "A").await.status, "NXDOMAIN");
     daemon.no_finding(FindingKind::NeverObserved).await;
+}
+
+/// The daemon runs for years, and once in those a response may have no end.
+#[cfg(target_env = "gnu")]
+#[tokio::test]
+async fn the_memory_for_bodies_without_end_is_given_back() {
+    let azure = Azure::start().await;
+    let other = azure.second_application();
+    let mut home = Home::new(&azure);
+    home.settings.applications.push(other);
+    let daemon = home.start().await;
+    daemon.shows(&azure).await;
+    let anonymous = || {
+        let status = fs::read_to_string(format!("/proc/{}/status", daemon.id())).expect("its status");
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("a line");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number")
+    };
+    let before = anonymous();
+    // Both pollers read them, in all threads: each body is given up at 16 MiB.
+    azure.with(|world| Ok(world.faults.add(FaultRule::new(Fault::EndlessBody).times(12))));
+    daemon.finding(FindingKind::PollFailed).await;
+    eventually("the faults end", async || {
+        if azure.simulator.world().with(|world| world.faults.any()) {
+            Err("not yet".to_owned())
+        } else {
+            Ok(())
+        }
+    })
+    .await;
+    daemon.no_finding(FindingKind::PollFailed).await;
+    eventually("the memory is given back", async || {
+        let kept = anonymous().saturating_sub(before);
+        if kept < 8 << 10 { Ok(()) } else { Err(format!("{kept} KiB are kept")) }
+    })
+    .await;
 }
