@@ -316,9 +316,11 @@ impl Live {
         // More than one change in a second makes serials that are ahead of the time.
         let highest = self.seen.as_ref().and_then(serials).map_or(0, i64::from);
         let highest = Timestamp::from_second(highest).unwrap_or(self.latest).max(self.latest);
-        let behind = highest.duration_since(outside::now());
-        if !behind.is_negative() {
-            simulated::jump(behind + SignedDuration::from_secs(1));
+        // A restart takes longer than what is left of the second.
+        let next = Timestamp::from_second(highest.as_second() + 1).unwrap_or(highest);
+        let behind = next.duration_since(outside::now());
+        if behind.is_positive() {
+            simulated::jump(behind);
         }
     }
 
