@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
-use crate::message::{is_right, query};
+use crate::message::is_right;
+use crate::query::query;
 
 /// Where it is; nobody else of a flood is in its network.
 const SELF: Ipv4Addr = Ipv4Addr::new(10, 1, 2, 3);

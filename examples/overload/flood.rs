@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
-use crate::message::query;
+use crate::query::query;
 
 /// Sockets that take turns, each with an address of its own, and after how many datagrams one gets another.
 const SOCKETS: usize = 512;

@@ -25,6 +25,8 @@ use flood::Flood;
 mod client;
 mod flood;
 mod message;
+#[path = "../support/query.rs"]
+mod query;
 
 const SERVER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(10, 53, 0, 1)), 53);
 const ADMIN: &str = "127.0.0.1:9853";

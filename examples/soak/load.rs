@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::{sleep, timeout};
 
+use crate::query::query;
 use crate::servers::Addresses;
 
 /// How long anything may take on a machine that does other things, too.
@@ -36,18 +37,6 @@ pub(crate) struct Tally {
 
 fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
-}
-
-/// A query for A records, with an id of its own.
-pub(crate) fn query(name: &str) -> Vec<u8> {
-    let mut query = fastrand::u16(..).to_be_bytes().to_vec();
-    query.extend([1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
-    for label in name.split('.') {
-        query.push(u8::try_from(label.len()).expect("a label"));
-        query.extend(label.as_bytes());
-    }
-    query.extend([0, 0, 1, 0, 1]);
-    query
 }
 
 /// Asks over UDP: names that last, names that come and go, names of nobody, names of public DNS.

@@ -25,6 +25,8 @@ use verdict::Trend;
 mod azure;
 mod load;
 mod plot;
+#[path = "../support/query.rs"]
+mod query;
 mod sample;
 mod servers;
 mod verdict;
